@@ -1,0 +1,133 @@
+"""Chunks: how ``binary`` carries messages that are too big for one frame.
+
+peerjs 1.5.5 (``BinaryPackChunker``, ``BinaryPack._handleChunk``): a packed message of more than
+16,300 bytes is cut into frames, each a BinaryPack map ``{"__peerData": id, "n": index, "data":
+piece, "total": count}``. Ids count up from 1 on each connection. The pieces are joined when all
+are there, in whatever order they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+
+from .binarypack import pack
+from .errors import DecodeError, LimitExceeded
+from .limits import CHUNK_SIZE, Limits
+
+__all__ = ["FRAME_OVERHEAD", "PIECE_COST", "Reassembler", "split"]
+
+FRAME_OVERHEAD: Final = 57
+"""Bytes a frame can be larger than its piece: 25 of map and keys, 5 of size, 9 of each number."""
+
+PIECE_COST: Final = 256
+"""Bytes the smallest piece is charged: objects of its own and a place in a table."""
+
+
+def split(packed: bytes, *, chunk_id: int, piece_size: int = CHUNK_SIZE) -> Iterator[bytes]:
+    """The frames that carry ``packed``, each made when it is asked for: no second copy exists.
+
+    Byte for byte what peerjs.js sends, with pieces of ``piece_size`` bytes (1 or more).
+    """
+    view = memoryview(packed)
+    total = -(-len(packed) // piece_size)
+    for n in range(total):
+        piece = view[n * piece_size : (n + 1) * piece_size]
+        yield pack({"__peerData": chunk_id, "n": n, "data": piece, "total": total})
+
+
+class Reassembler:
+    """Puts the messages of one connection together, from pieces in any order and interleaved.
+
+    A piece that is there already is ignored. An id is free again once its message is complete,
+    as in peerjs.js. A piece is charged its size, and :data:`PIECE_COST` at least, so that a flood
+    of tiny ones stays within the same bound of memory.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._partial: dict[int, _Partial] = {}
+        self._held_bytes = 0
+
+    @property
+    def incomplete(self) -> int:
+        """Messages of which some pieces are here and some are not."""
+        return len(self._partial)
+
+    @property
+    def held_bytes(self) -> int:
+        """What all pieces kept here are charged; never above ``Limits.partial_bytes``."""
+        return self._held_bytes
+
+    def feed(self, chunk: Mapping[str, Any]) -> bytes | None:
+        """Take one decoded chunk; return the message that it completes, still packed.
+
+        Raises:
+            DecodeError: this is no chunk, or contradicts an earlier one of the same message.
+            LimitExceeded: it would take more than the limits allow.
+
+        After an error the connection is to be closed; nothing of the chunk was kept.
+        """
+        chunk_id = _integer(chunk, "__peerData", at_least=1)
+        total = _integer(chunk, "total", at_least=1)
+        n = _integer(chunk, "n", at_least=0)
+        data = chunk.get("data")
+        if not isinstance(data, bytes):
+            raise DecodeError("chunk whose data is not bytes")
+        if n >= total:
+            raise DecodeError(f"chunk {n} of a message of {total}")
+        partial = self._partial.get(chunk_id)
+        if partial is None:
+            partial = self._begin(total)
+        elif partial.total != total:
+            raise DecodeError(f"chunk of a message of {total}, which was one of {partial.total}")
+        elif n in partial.pieces:
+            return None
+
+        cost = max(len(data), PIECE_COST)
+        if partial.size + len(data) > self._limits.message_bytes:
+            raise LimitExceeded(f"message of more than {self._limits.message_bytes} bytes")
+        if self._held_bytes + cost > self._limits.partial_bytes:
+            raise LimitExceeded(
+                f"incomplete messages of more than {self._limits.partial_bytes} bytes"
+            )
+        partial.pieces[n] = data
+        partial.size += len(data)
+        partial.cost += cost
+        self._held_bytes += cost
+        if len(partial.pieces) < total:
+            self._partial[chunk_id] = partial
+            return None
+        self._partial.pop(chunk_id, None)
+        self._held_bytes -= partial.cost
+        return b"".join(partial.pieces[n] for n in range(total))
+
+    def _begin(self, total: int) -> _Partial:
+        # Refused at the first piece, not when the memory is spent: it could never be complete.
+        if total * PIECE_COST > self._limits.partial_bytes:
+            raise LimitExceeded(f"message of {total} chunks")
+        if len(self._partial) >= self._limits.partial_messages:
+            raise LimitExceeded(f"more than {self._limits.partial_messages} incomplete messages")
+        return _Partial(total)
+
+
+@attrs.define
+class _Partial:
+    """A message of which some pieces are here."""
+
+    total: int
+    pieces: dict[int, bytes] = attrs.Factory(dict)
+    size: int = 0
+    cost: int = 0
+
+
+def _integer(chunk: Mapping[str, Any], field: str, *, at_least: int) -> int:
+    """A whole number out of a chunk: other senders than JavaScript may write it as a double."""
+    value = chunk.get(field)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise DecodeError(f"chunk whose {field} is no integer from {at_least} on")
+    return value

@@ -1,0 +1,120 @@
+"""What the core asks of its runtime. Each is carried out at once and answered by an input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "AddCandidate",
+    "ApplyAnswer",
+    "CloseChannel",
+    "CloseRtc",
+    "CloseSocket",
+    "Command",
+    "FetchId",
+    "FramesReady",
+    "MakeAnswer",
+    "MakeOffer",
+    "OpenSocket",
+    "SendText",
+]
+
+
+@attrs.frozen
+class FetchId:
+    """GET this URL; answer with ``receive_http`` or ``http_failed``."""
+
+    url: str
+
+
+@attrs.frozen
+class OpenSocket:
+    """Open a WebSocket; answer with ``socket_opened`` or ``socket_closed``."""
+
+    url: str = attrs.field(repr=False)
+    "Bears the token: not for logs."
+
+
+@attrs.frozen
+class SendText:
+    """Send a text frame to the server. Dropped without a word if the socket is gone."""
+
+    text: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class CloseSocket:
+    """Close the WebSocket after what was sent; no answer is needed."""
+
+
+@attrs.frozen
+class MakeOffer:
+    """Make an RTCPeerConnection, a channel in it, and an offer: ``offer_made``."""
+
+    connection: int
+    "The core's own number for the connection; every answer names it."
+    label: str
+    ordered: bool
+
+
+@attrs.frozen
+class MakeAnswer:
+    """Make an RTCPeerConnection for the far side's offer, and an answer: ``answer_made``."""
+
+    connection: int
+    sdp: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class ApplyAnswer:
+    """Give the far side's answer to the RTCPeerConnection; ``channel_opened`` should follow."""
+
+    connection: int
+    sdp: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class AddCandidate:
+    """Give the far side's candidate to the RTCPeerConnection. No answer."""
+
+    connection: int
+    candidate: Mapping[str, Any] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class FramesReady:
+    """Something waits to be sent: call ``next_frame`` for as long as the channel has room."""
+
+    connection: int
+
+
+@attrs.frozen
+class CloseChannel:
+    """Close the data channel once all frames have arrived there: ``channel_closed``."""
+
+    connection: int
+
+
+@attrs.frozen
+class CloseRtc:
+    """Close the RTCPeerConnection now. No answer; the number is not used again."""
+
+    connection: int
+
+
+Command = (
+    FetchId
+    | OpenSocket
+    | SendText
+    | CloseSocket
+    | MakeOffer
+    | MakeAnswer
+    | ApplyAnswer
+    | AddCandidate
+    | FramesReady
+    | CloseChannel
+    | CloseRtc
+)

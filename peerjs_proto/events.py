@@ -1,0 +1,107 @@
+"""What the core tells the application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from .errors import PeerError
+
+__all__ = [
+    "DataConnectionClosed",
+    "DataConnectionOffered",
+    "DataConnectionOpened",
+    "Event",
+    "MessageReceived",
+    "PeerDisconnected",
+    "PeerFailed",
+    "PeerOpened",
+    "SignalingRefused",
+]
+
+
+@attrs.frozen
+class PeerOpened:
+    """The server has registered us: dialling and being dialled work from here on."""
+
+    id: str
+    "The id we have, asked for or given."
+
+
+@attrs.frozen
+class PeerFailed:
+    """There never was a registration, and there will be none: the peer is closed."""
+
+    error: PeerError
+
+
+@attrs.frozen
+class PeerDisconnected:
+    """The server is lost. Data connections live on; new ones cannot be made."""
+
+    error: PeerError
+
+
+@attrs.frozen
+class DataConnectionOffered:
+    """A remote peer asks for a data connection: ``accept`` it or ``close`` it."""
+
+    connection: int
+    "The core's own number for it."
+    peer: str
+    "The remote id, as stamped by the server."
+    connection_id: str
+    "Chosen by the offerer; unique only together with ``peer``."
+    label: str
+    metadata: Any = attrs.field(repr=False)
+    serialization: str
+    reliable: bool
+
+
+@attrs.frozen
+class DataConnectionOpened:
+    """Messages can be sent, and will be received."""
+
+    connection: int
+
+
+@attrs.frozen
+class DataConnectionClosed:
+    """The connection has ended, or never came to be. Its number is not used again."""
+
+    connection: int
+    error: PeerError | None
+    "None: closed in order, by either side. A dial that fails always has an error."
+
+
+@attrs.frozen
+class MessageReceived:
+    """The far side sent a value."""
+
+    connection: int
+    value: Any = attrs.field(repr=False)
+    size: int
+    "What it is worth in memory, in bytes: on the wire, and 64 for every value inside."
+
+
+@attrs.frozen
+class SignalingRefused:
+    """A signaling message was dropped. Nothing else has changed."""
+
+    peer: str | None
+    "Who sent it, as stamped by the server; None for the server itself, or where it is unknown."
+    reason: str
+    "What was wrong with it, for people; never what it said."
+
+
+Event = (
+    PeerOpened
+    | PeerFailed
+    | PeerDisconnected
+    | DataConnectionOffered
+    | DataConnectionOpened
+    | DataConnectionClosed
+    | MessageReceived
+    | SignalingRefused
+)

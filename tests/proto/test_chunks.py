@@ -1,0 +1,222 @@
+"""Chunks: the frames are JavaScript's, any order will do, and no sender can make us hold more."""
+
+from __future__ import annotations
+
+import tracemalloc
+from contextlib import suppress
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerjs_proto.binarypack import pack, unpack
+from peerjs_proto.chunks import FRAME_OVERHEAD, PIECE_COST, Reassembler, split
+from peerjs_proto.errors import DecodeError, LimitExceeded, RemoteProtocolError
+from peerjs_proto.limits import CHUNK_SIZE, DEFAULT_LIMITS, Limits
+
+_SMALL = Limits(message_bytes=4 * PIECE_COST, partial_bytes=8 * PIECE_COST, partial_messages=3)
+
+
+def _chunk(chunk_id: Any = 1, n: Any = 0, data: Any = b"x", total: Any = 2) -> dict[str, Any]:
+    return {"__peerData": chunk_id, "n": n, "data": data, "total": total}
+
+
+# --- splitting --------------------------------------------------------------------------------
+
+
+def test_the_frames_are_those_of_peerjs() -> None:
+    packed = bytes(range(256)) * 64  # 16,384 bytes
+    first, second = split(packed, chunk_id=7)
+    # As npm's peerjs 1.5.5 and peerjs-js-binarypack 2.1.0 make them.
+    head = "84ba5f5f706565724461746107b16e{n}b464617461da{size}"
+    tail = bytes.fromhex("b5746f74616c02")
+    assert first == bytes.fromhex(head.format(n="00", size="3fac")) + packed[:16300] + tail
+    assert second == bytes.fromhex(head.format(n="01", size="0054")) + packed[16300:] + tail
+
+
+@pytest.mark.parametrize(
+    ("size", "frames"), [(1, 1), (CHUNK_SIZE, 1), (CHUNK_SIZE + 1, 2), (2 * CHUNK_SIZE, 2)]
+)
+def test_no_frame_without_data(size: int, frames: int) -> None:
+    assert len(list(split(bytes(size), chunk_id=1))) == frames
+
+
+@given(st.binary(min_size=1, max_size=200), st.integers(1, 250), st.integers(1, 2**64 - 1))
+def test_a_frame_is_little_larger_than_its_piece(data: bytes, piece: int, chunk_id: int) -> None:
+    reassembler = Reassembler(DEFAULT_LIMITS)
+    whole = None
+    for frame in split(data, chunk_id=chunk_id, piece_size=piece):
+        assert len(frame) <= piece + FRAME_OVERHEAD
+        whole = reassembler.feed(unpack(frame))
+    assert whole == data
+
+
+def test_the_overhead_is_the_largest_there_is() -> None:
+    largest = {"__peerData": 2**64 - 1, "n": 2**64 - 1, "data": bytes(65536), "total": 2**64 - 1}
+    assert len(pack(largest)) == 65536 + FRAME_OVERHEAD
+
+
+def test_frames_are_made_when_asked_for() -> None:
+    packed = bytes(64 * 1024 * 1024)
+    tracemalloc.start()
+    frames = split(packed, chunk_id=1)
+    for _ in range(10):
+        next(frames)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * CHUNK_SIZE
+
+
+# --- putting together -------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_any_order_interleaved_and_repeated(data: st.DataObject) -> None:
+    messages = data.draw(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=4))
+    piece = data.draw(st.integers(1, 20))
+    chunks = [
+        unpack(frame)
+        for chunk_id, message in enumerate(messages, 1)
+        for frame in split(message, chunk_id=chunk_id, piece_size=piece)
+    ]
+    order = data.draw(st.permutations(chunks))
+    reassembler = Reassembler(DEFAULT_LIMITS)
+    seen: list[dict[str, Any]] = []
+    complete = {}
+    for chunk in order:
+        whole = reassembler.feed(chunk)
+        seen.append(chunk)
+        if whole is not None:
+            complete[chunk["__peerData"]] = whole
+        again = data.draw(st.sampled_from(seen))
+        if again["__peerData"] not in complete:
+            assert reassembler.feed(again) is None
+    assert complete == dict(enumerate(messages, 1))
+    assert (reassembler.incomplete, reassembler.held_bytes) == (0, 0)
+
+
+def test_what_is_held_is_told() -> None:
+    reassembler = Reassembler(DEFAULT_LIMITS)
+    reassembler.feed(_chunk(1, data=bytes(1000)))
+    reassembler.feed(_chunk(2, data=b"x"))
+    assert reassembler.incomplete == 2
+    assert reassembler.held_bytes == 1000 + PIECE_COST
+    assert reassembler.feed(_chunk(1, n=1, data=b"y")) == bytes(1000) + b"y"
+    assert (reassembler.incomplete, reassembler.held_bytes) == (1, PIECE_COST)
+
+
+def test_an_id_is_free_again_once_complete() -> None:
+    reassembler = Reassembler(DEFAULT_LIMITS)
+    for text in (b"first", b"second"):
+        assert reassembler.feed(_chunk(data=text, total=1)) == text
+
+
+def test_whole_doubles_are_integers() -> None:
+    reassembler = Reassembler(DEFAULT_LIMITS)
+    assert reassembler.feed(_chunk(3.0, 0.0, b"a", 2.0)) is None
+    assert reassembler.feed(_chunk(3, 1, b"b", 2)) == b"ab"
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+_BAD_IDS: Final[list[Any]] = [0, -1, True, 1.5, "1", None, [], {}, b"1"]
+_BAD_NUMBERS: Final[list[Any]] = [-1, 2, 2**32, True, 0.5, "0", None]
+_BAD_TOTALS: Final[list[Any]] = [0, -1, True, 2.5, float("inf"), float("nan"), "2", None]
+_BAD_DATA: Final[list[Any]] = ["x", None, 1, [1], {}]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        *[_chunk(chunk_id=bad) for bad in _BAD_IDS],
+        *[_chunk(n=bad) for bad in _BAD_NUMBERS],
+        *[_chunk(total=bad) for bad in _BAD_TOTALS],
+        *[_chunk(data=bad) for bad in _BAD_DATA],
+        *[{"__peerData": 1}, {"__peerData": {"type": "open"}}, {}],
+    ],
+)
+def test_what_is_no_chunk_is_refused(chunk: dict[str, Any]) -> None:
+    reassembler = Reassembler(DEFAULT_LIMITS)
+    with pytest.raises(DecodeError):
+        reassembler.feed(chunk)
+    assert (reassembler.incomplete, reassembler.held_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("total", [1, 3])
+def test_a_changed_total_is_refused(total: int) -> None:
+    reassembler = Reassembler(DEFAULT_LIMITS)
+    reassembler.feed(_chunk(total=2))
+    with pytest.raises(DecodeError, match="one of 2"):
+        reassembler.feed(_chunk(total=total))
+
+
+def test_a_message_too_large_is_refused() -> None:
+    reassembler = Reassembler(_SMALL)
+    reassembler.feed(_chunk(n=0, total=3, data=bytes(_SMALL.message_bytes - 1)))
+    reassembler.feed(_chunk(n=1, total=3, data=b"x"))
+    with pytest.raises(LimitExceeded, match="message of more than 1024 bytes"):
+        reassembler.feed(_chunk(n=2, total=3, data=b"y"))
+    assert reassembler.held_bytes == _SMALL.message_bytes - 1 + PIECE_COST
+
+
+def test_all_messages_together_are_bounded() -> None:
+    reassembler = Reassembler(_SMALL)
+    reassembler.feed(_chunk(1, data=bytes(_SMALL.message_bytes)))
+    reassembler.feed(_chunk(2, data=bytes(_SMALL.message_bytes)))
+    with pytest.raises(LimitExceeded, match="incomplete messages of more than 2048 bytes"):
+        reassembler.feed(_chunk(3))
+
+
+def test_the_number_of_messages_is_bounded() -> None:
+    reassembler = Reassembler(_SMALL)
+    for chunk_id in (1, 2, 3):
+        reassembler.feed(_chunk(chunk_id))
+    with pytest.raises(LimitExceeded, match="more than 3 incomplete messages"):
+        reassembler.feed(_chunk(4))
+    assert reassembler.feed(_chunk(2, n=1)) == b"xx"
+    assert reassembler.feed(_chunk(4)) is None
+
+
+@pytest.mark.parametrize("total", [9, 2**32, 2**64 - 1])
+def test_a_total_that_could_never_be_held_is_refused_at_once(total: int) -> None:
+    reassembler = Reassembler(_SMALL)
+    with pytest.raises(LimitExceeded, match=f"message of {total} chunks"):
+        reassembler.feed(_chunk(total=total))
+    assert reassembler.incomplete == 0
+
+
+def test_a_flood_of_tiny_pieces_is_charged_more_than_it_takes() -> None:
+    limits = Limits(partial_bytes=4 * 1024 * 1024)
+    total = limits.partial_bytes // PIECE_COST
+    pieces = (bytes([n % 256, n // 256]) for n in range(total - 1))  # none of them shared
+    tracemalloc.start()
+    reassembler = Reassembler(limits)
+    for n, piece in enumerate(pieces):
+        reassembler.feed(_chunk(n=n, total=total, data=piece))
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < reassembler.held_bytes <= limits.partial_bytes
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "__peerData": st.integers(0, 5) | st.floats() | st.none(),
+                "n": st.integers(-1, 5) | st.text(max_size=1),
+                "data": st.binary(max_size=600) | st.booleans(),
+                "total": st.integers(0, 5) | st.just(2**32) | st.floats(),
+            },
+        )
+    )
+)
+def test_whatever_comes_the_bounds_hold(chunks: list[dict[str, Any]]) -> None:
+    reassembler = Reassembler(_SMALL)
+    for chunk in chunks:
+        with suppress(RemoteProtocolError):
+            reassembler.feed(chunk)
+        assert reassembler.held_bytes <= _SMALL.partial_bytes
+        assert reassembler.incomplete <= _SMALL.partial_messages

@@ -1,0 +1,116 @@
+"""Who may import whom: the rules of the house, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Time, ids and randomness come in as arguments; I/O stays outside.
+IMPURE = {
+    *("asyncio", "trio", "anyio", "socket", "ssl", "time", "random", "secrets", "uuid", "os"),
+    *("threading", "logging", "select", "selectors", "subprocess", "signal", "multiprocessing"),
+    *("concurrent", "datetime", "tempfile", "pathlib", "io", "http", "queue"),
+}
+
+# Inside peerjs_proto, a module imports only from what stands before it.
+ORDER = [
+    "errors",
+    "limits",
+    "jsontext",
+    "messages",
+    "endpoint",
+    "binarypack",
+    "chunks",
+    "serialization",
+    "states",
+    "events",
+    "commands",
+    "outbox",
+    "session",
+    "data",
+    "peer",
+    "server_io",
+    "server_http",
+    "server",
+]
+APART = [{"session", "data"}, {"peer", "server"}]
+
+# Libraries that may be named in these modules of peerjs_trio alone.
+CONFINED = {
+    "asyncio": {"guest", "rtc.aiortc", "rtc.aiortc_session"},
+    "aiortc": {"rtc.aiortc", "rtc.aiortc_session"},
+    "aioice": {"rtc.aiortc", "rtc.aiortc_session"},
+    "trio_websocket": {"websocket"},
+    "wsproto": {"websocket"},
+    "websockets": {"server", "wire"},
+    "h11": {"websocket", "server", "wire"},
+}
+
+
+def imports(path: Path, package: str) -> Iterator[str]:
+    """Absolute names of all that a file imports, inside functions and TYPE_CHECKING too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1]
+            start = ".".join(base) + "." if node.level else ""
+            module = (start + (node.module or "")).rstrip(".")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def modules(package: str) -> Iterator[tuple[str, Path, str]]:
+    """Name inside the package, file, and the package that relative imports start from."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT / package).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        yield name, path, ".".join((package, *parts[:-1]))
+
+
+CORE = list(modules("peerjs_proto"))
+RUNTIME = list(modules("peerjs_trio"))
+
+
+@pytest.mark.parametrize(("name", "path", "package"), CORE, ids=[m[0] for m in CORE])
+def test_the_core_is_pure(name: str, path: Path, package: str) -> None:
+    top = {module.split(".")[0] for module in imports(path, package)}
+    assert not top & IMPURE
+    assert top <= sys.stdlib_module_names | {"attrs", "peerjs_proto"}
+
+
+@pytest.mark.parametrize(("name", "path", "package"), CORE, ids=[m[0] for m in CORE])
+def test_imports_in_the_core_go_up_the_list_only(name: str, path: Path, package: str) -> None:
+    if name == "":
+        return
+    assert name in ORDER, f"{name}: say in ORDER where it stands"
+    used = {m.split(".")[1] for m in imports(path, package) if m.startswith("peerjs_proto.")}
+    used &= set(ORDER)
+    assert all(ORDER.index(other) < ORDER.index(name) for other in used - {name}), used
+    for pair in APART:
+        assert not (name in pair and used & pair - {name})
+
+
+@pytest.mark.parametrize(("name", "path", "package"), RUNTIME, ids=[m[0] for m in RUNTIME])
+def test_the_runtime_uses_public_names_of_the_core(name: str, path: Path, package: str) -> None:
+    for module in imports(path, package):
+        if module.startswith("peerjs_proto"):
+            assert not any(part.startswith("_") for part in module.split(".")), module
+
+
+@pytest.mark.parametrize(("name", "path", "package"), RUNTIME, ids=[m[0] for m in RUNTIME])
+def test_libraries_stay_in_their_modules(name: str, path: Path, package: str) -> None:
+    for module in imports(path, package):
+        top = module.split(".")[0]
+        assert name in CONFINED.get(top, {name}), f"{name} imports {top}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "proto").glob("*.py")), ids=str)
+def test_tests_of_the_core_leave_the_runtime_alone(path: Path) -> None:
+    assert not any(m.startswith("peerjs_trio") for m in imports(path, "tests.proto"))
