@@ -1,0 +1,98 @@
+"""The HTTP side of a PeerServer: a request in, a reply out, both values.
+
+Paths, bodies and CORS as in peer 1.0.2 (``src/api``), watched from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+import attrs
+
+from . import jsontext
+from .server_io import HttpReply, HttpRequest, Refusal
+
+__all__ = ["HttpApi", "split_target"]
+
+
+class HttpApi:
+    """Used by :class:`~peerjs_proto.server.ServerProtocol`; see there for the arguments."""
+
+    def __init__(
+        self, path: str, key: str, allow_discovery: bool, routes: Mapping[str, HttpReply]
+    ) -> None:
+        self._path = f"/{path.strip('/')}/" if path.strip("/") else "/"
+        self._key = key
+        self._allow_discovery = allow_discovery
+        self._routes = routes
+
+    def is_websocket(self, target: str) -> bool:
+        """Whether this is where clients open their WebSockets."""
+        # The segment is the word peerjs whatever the key is.
+        return split_target(target)[0] == f"{self._path}peerjs"
+
+    def respond(self, request: HttpRequest, *, ids: Iterable[str], fresh_id: str) -> HttpReply:
+        """The answer, given who is registered and an id for whoever asks for one."""
+        path = split_target(request.target)[0]
+        reads = request.method in ("GET", "HEAD")
+        if reads and path in self._routes:
+            return self._routes[path]
+        if not f"{path}/".startswith(self._path):
+            return _NOT_FOUND
+        if request.method == "OPTIONS":
+            return _with_cors(_preflight(request), request)
+        reply = self._get(path, ids, fresh_id) if reads else _NOT_FOUND
+        return _with_cors(reply, request)
+
+    def _get(self, path: str, ids: Iterable[str], fresh_id: str) -> HttpReply:
+        match path[len(self._path) :].removesuffix("/").split("/"):
+            case [""]:
+                return _json(_DESCRIPTION)
+            case [_, "id"]:  # for any key, as peer does: the WebSocket is where it counts
+                return HttpReply(200, fresh_id.encode(), "text/html; charset=utf-8", _NO_STORE)
+            case [_, "peers"] if not self._allow_discovery:
+                return HttpReply(401, b"Unauthorized")
+            case [key, "peers"] if unquote(key) != self._key:
+                return HttpReply(401, Refusal.BAD_KEY.value.encode())
+            case [_, "peers"]:
+                return _json(list(ids))
+        return _NOT_FOUND
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Path and query of a request target, in origin form or absolute form (RFC 9112, 3.2)."""
+    if target.startswith(("http://", "https://")):
+        target = "/" + "/".join(target.split("/", 3)[3:])
+    path, _, query = target.partition("?")
+    return path, query
+
+
+def _json(value: Any) -> HttpReply:
+    body = jsontext.dumps(value).encode()
+    return HttpReply(200, body, "application/json; charset=utf-8", _NO_STORE)
+
+
+def _preflight(request: HttpRequest) -> HttpReply:
+    headers = {"Access-Control-Allow-Methods": "GET,HEAD"}
+    if (asked := request.headers.get("access-control-request-headers")) is not None:
+        headers["Access-Control-Allow-Headers"] = asked
+    return HttpReply(204, headers=headers)
+
+
+def _with_cors(reply: HttpReply, request: HttpRequest) -> HttpReply:
+    """Any page may ask, as with peer: nothing here depends on cookies."""
+    headers = {**reply.headers, "Vary": "Origin, Access-Control-Request-Headers"}
+    if (origin := request.headers.get("origin")) is not None:
+        headers["Access-Control-Allow-Origin"] = origin
+    return attrs.evolve(reply, headers=headers)
+
+
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+_NOT_FOUND: Final = HttpReply(404, b"Not Found")
+_DESCRIPTION: Final = {
+    "name": "PeerJS Server",
+    "description": "peerjs-sansio: where PeerJS clients find each other.",
+    "website": "https://peerjs.com/",
+}
