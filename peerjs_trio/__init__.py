@@ -1,0 +1,97 @@
+"""PeerJS for trio: peers, data connections and a PeerServer.
+
+The protocol itself, free of I/O, is in :mod:`peerjs_proto`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from peerjs_proto.errors import (
+    ConnectionClosed,
+    ConnectTimeout,
+    DecodeError,
+    Disconnected,
+    IdTaken,
+    InvalidId,
+    InvalidKey,
+    LimitExceeded,
+    LocalProtocolError,
+    MessageTooBig,
+    NegotiationFailed,
+    PeerError,
+    PeerUnavailable,
+    RemoteProtocolError,
+    ServerError,
+    ServerUnavailable,
+    UnsupportedValue,
+)
+from peerjs_proto.limits import Limits
+
+if TYPE_CHECKING:
+    from .connection import BrokenConnection, ClosedConnection, DataConnection
+    from .peer import DEFAULT_ICE_SERVERS, Peer, open_peer
+    from .rtc.engine import IceServer
+    from .server import PeerServer, open_server
+
+__all__ = [
+    "DEFAULT_ICE_SERVERS",
+    "BrokenConnection",
+    "ClosedConnection",
+    "ConnectTimeout",
+    "ConnectionClosed",
+    "DataConnection",
+    "DecodeError",
+    "Disconnected",
+    "IceServer",
+    "IdTaken",
+    "InvalidId",
+    "InvalidKey",
+    "LimitExceeded",
+    "Limits",
+    "LocalProtocolError",
+    "MessageTooBig",
+    "NegotiationFailed",
+    "Peer",
+    "PeerError",
+    "PeerServer",
+    "PeerUnavailable",
+    "RemoteProtocolError",
+    "ServerError",
+    "ServerUnavailable",
+    "UnsupportedValue",
+    "open_peer",
+    "open_server",
+]
+
+# Loaded when first asked for: each needs an extra that the others do not, and a program that
+# only serves should not pay for WebRTC.
+_LAZY = {
+    "BrokenConnection": "connection",
+    "ClosedConnection": "connection",
+    "DataConnection": "connection",
+    "DEFAULT_ICE_SERVERS": "peer",
+    "Peer": "peer",
+    "open_peer": "peer",
+    "IceServer": "rtc.engine",
+    "PeerServer": "server",
+    "open_server": "server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(f".{module}", __name__), name)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("peerjs"):
+            raise
+        extra = "server" if module == "server" else "trio"
+        raise ModuleNotFoundError(
+            f"peerjs_trio.{name} needs {missing.name!r}: "
+            f'python -m pip install "peerjs-sansio[{extra}]"',
+            name=missing.name,
+        ) from missing

@@ -1,0 +1,369 @@
+"""open_peer and Peer: one peer on the network, for the length of a block."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, assert_never
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+
+from peerjs_proto import commands, events
+from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, Endpoint
+from peerjs_proto.errors import PeerError
+from peerjs_proto.limits import DEFAULT_LIMITS, Limits
+from peerjs_proto.peer import PeerProtocol
+from peerjs_proto.serialization import SERIALIZATIONS, Serializations
+from peerjs_proto.states import Session
+
+from .background import open_background
+from .connection import DataConnection
+from .driver import Driver
+from .feed import Feed
+from .rtc.engine import EngineFactory, Frame, IceServer, RtcConnection, RtcEngine
+from .signaling import SignalingLink
+from .websocket import Transport, WebSocketTransport
+
+__all__ = ["DEFAULT_ICE_SERVERS", "Peer", "open_peer"]
+
+DEFAULT_ICE_SERVERS: Sequence[IceServer] = (
+    IceServer("stun:stun.l.google.com:19302"),
+    IceServer(
+        ("turn:eu-0.turn.peerjs.com:3478", "turn:us-0.turn.peerjs.com:3478"),
+        username="peerjs",
+        credential="peerjsp",
+    ),
+)
+"""What peerjs 1.5.5 uses where nothing is said (``util.defaultConfig``); public knowledge."""
+
+_REPORTS = 256
+"Reports kept for :meth:`Peer.reports`; the oldest are forgotten first."
+
+_GOODBYE = 3.0
+"Seconds at most to tell the server that we leave."
+
+_log = logging.getLogger("peerjs_trio")
+
+
+@asynccontextmanager
+async def open_peer(
+    id: str | None = None,
+    *,
+    server: str = CLOUD,
+    key: str = DEFAULT_KEY,
+    token: str | None = None,
+    ice_servers: Sequence[IceServer | Mapping[str, Any]] | None = None,
+    engine: EngineFactory | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    serializations: Serializations = SERIALIZATIONS,
+    transport: Transport | None = None,
+) -> AsyncGenerator[Peer]:
+    """Be a peer for as long as the block lasts.
+
+    :param id: ours; None lets the server choose one.
+    :param server: ``http(s)://host:port/path`` of a PeerServer; PeerJS's public one if not given.
+    :param key: the server's API key.
+    :param token: the secret that holds the id at the server; a fresh one if not given. With
+        the same one a new process takes the place of an old one.
+    :param ice_servers: STUN and TURN servers, as IceServer or in RTCIceServer's words. None:
+        PeerJS's own, or none at all where the server is on the loopback interface.
+    :param engine: how to do WebRTC; ``peerjs_trio.rtc.aiortc.open_aiortc_engine`` if not given.
+    :param limits: bounds on what other sides can make us hold, and all time limits.
+    :param serializations: those that may be used, the application's own among them.
+    :param transport: how to reach the server; the real network if not given.
+
+    Entering returns when the server has registered us. It raises InvalidId, IdTaken, InvalidKey,
+    ServerError (it refused) or ServerUnavailable (it could not be reached or did not answer).
+    Leaving closes every connection, tells the server, and waits until nothing is left behind.
+    """
+    endpoint = Endpoint.parse(server, key)
+    if ice_servers is None:
+        ice_servers = () if _is_loopback(endpoint.host) else DEFAULT_ICE_SERVERS
+    ice = [_ice_server(server) for server in ice_servers]
+    core = PeerProtocol(
+        endpoint,
+        id=id,
+        token=token or secrets.token_urlsafe(16),
+        token_reused=token is not None,
+        limits=limits,
+        serializations=serializations,
+    )
+    async with AsyncExitStack() as stack:
+        rtc = await stack.enter_async_context((engine or _default_engine())())
+        tasks = await stack.enter_async_context(open_background())
+        peer = Peer(core, rtc, ice, limits)
+        link = SignalingLink(
+            peer._driver, transport or WebSocketTransport(), tasks, limits.signaling_bytes
+        )
+        peer._link = link
+        tasks.start_soon(peer._driver.keep_time)
+        try:
+            await peer._register()
+            yield peer
+        finally:
+            with anyio.CancelScope(shield=True):
+                peer._shut_down()
+                with anyio.move_on_after(_GOODBYE):
+                    await link.wait_closed()
+
+
+class Peer:
+    """A registered peer. Made by :func:`open_peer`."""
+
+    _link: SignalingLink
+
+    def __init__(
+        self,
+        core: PeerProtocol,
+        engine: RtcEngine,
+        ice_servers: Sequence[IceServer],
+        limits: Limits,
+    ) -> None:
+        self._core = core
+        self._driver = Driver(core, self._perform, self._deliver)
+        self._engine = engine
+        self._ice_servers = ice_servers
+        self._limits = limits
+        self._connections: dict[int, DataConnection] = {}
+        self._rtcs: dict[int, RtcConnection] = {}
+        self._incoming: Feed[DataConnection] = Feed()
+        self._reports: Feed[events.Event] = Feed(_REPORTS)
+        self._registered = anyio.Event()
+        self._failure: PeerError | None = None
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.id!r}, {self._core.session.value}>"
+
+    @property
+    def id(self) -> str:
+        """Ours, under which others find us."""
+        return self._core.id or ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether we are registered, so that we can dial and be dialled."""
+        return self._core.session is Session.OPEN
+
+    @property
+    def connections(self) -> tuple[DataConnection, ...]:
+        """The open ones."""
+        return tuple(c for c in self._connections.values() if c.is_open)
+
+    async def connect(
+        self,
+        remote_id: str,
+        *,
+        label: str | None = None,
+        metadata: Any = None,
+        serialization: str = "binary",
+        reliable: bool = False,
+    ) -> DataConnection:
+        """Dial another peer; returns when the connection is open.
+
+        :param label: a name for the connection; a random one if not given.
+        :param metadata: any JSON value, for the other side to see before the first message.
+        :param serialization: ``binary``, ``binary-utf8``, ``json`` or ``raw``, for both sides.
+        :param reliable: True keeps messages in order. They all arrive either way.
+
+        Raises PeerUnavailable (that peer is not on the server, which takes it five seconds to
+        say), ConnectTimeout (``limits.connect_timeout``), NegotiationFailed (no way through),
+        InvalidId, UnsupportedValue for the metadata, and Disconnected without a server.
+        """
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        connection_id = f"dc_{secrets.token_hex(8)}"
+        with self._driver.turn() as core:
+            number = core.connect(
+                remote_id,
+                connection_id=connection_id,
+                label=label,
+                metadata=metadata,
+                serialization=serialization,
+                reliable=reliable,
+                now=anyio.current_time(),
+            )
+            connection = self._add(
+                number,
+                peer=remote_id,
+                connection_id=connection_id,
+                label=label or connection_id,
+                metadata=metadata,
+                serialization=serialization,
+                reliable=reliable,
+                dialled_by_them=False,
+            )
+        await connection._wait_open()
+        return connection
+
+    def incoming_connections(self) -> AsyncIterator[DataConnection]:
+        """Connections that others have opened to us, as they come.
+
+        They are accepted and open whether or not anybody iterates, so that no message is
+        lost. Ends when the peer is closed; raises ServerUnavailable (or what else has ended
+        the registration) when no more can come because the server is lost.
+        """
+        return self._incoming
+
+    def reports(self) -> AsyncIterator[events.Event]:
+        """What went wrong and belongs to no connection of the application's, as it comes.
+
+        SignalingRefused: a message dropped, and why. DataConnectionClosed: somebody's attempt
+        to connect to us failed. PeerDisconnected: the server is lost. The last 256 are kept
+        until somebody reads them. Ends when the peer is closed.
+        """
+        return self._reports
+
+    # --- inside ---------------------------------------------------------------------------
+
+    async def _register(self) -> None:
+        with self._driver.turn() as core:
+            core.start(anyio.current_time())
+        await self._registered.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _shut_down(self) -> None:
+        with self._driver.turn() as core:
+            core.shut_down()
+        self._incoming.end()
+        self._reports.end()
+
+    def _perform(self, command: commands.Command) -> None:
+        """Start what the core asks for. Nothing here waits."""
+        match command:
+            case commands.FetchId(url):
+                self._link.fetch_id(url)
+            case commands.OpenSocket(url):
+                self._link.open(url)
+            case commands.SendText(text):
+                self._link.send(text)
+            case commands.CloseSocket():
+                self._link.close()
+            case commands.MakeOffer(number, label, ordered):
+                self._open_rtc(number).make_offer(label, ordered=ordered)
+            case commands.MakeAnswer(number, sdp):
+                self._open_rtc(number).make_answer(sdp)
+            case commands.ApplyAnswer(number, sdp):
+                self._rtcs[number].apply_answer(sdp)
+            case commands.AddCandidate(number, candidate):
+                self._rtcs[number].add_candidate(candidate)
+            case commands.FramesReady(number):
+                if number in self._connections:
+                    self._connections[number]._pump()
+            case commands.CloseChannel(number):
+                self._rtcs[number].close_channel()
+            case commands.CloseRtc(number):
+                self._rtcs.pop(number).close()
+            case _:
+                assert_never(command)
+
+    def _deliver(self, event: events.Event) -> None:
+        match event:
+            case events.PeerOpened(id):
+                _log.info("registered with the server as %s", id)
+                self._registered.set()
+            case events.PeerFailed(error):
+                self._failure = error
+                self._registered.set()
+            case events.PeerDisconnected(error):
+                _log.warning("disconnected from the server: %s", error)
+                self._incoming.end(error)
+                self._reports.put(event)
+            case events.DataConnectionOffered(number):
+                self._add(
+                    number,
+                    peer=event.peer,
+                    connection_id=event.connection_id,
+                    label=event.label,
+                    metadata=event.metadata,
+                    serialization=event.serialization,
+                    reliable=event.reliable,
+                    dialled_by_them=True,
+                )
+                with self._driver.turn() as core:
+                    core.accept(number)
+            case events.DataConnectionOpened(number):
+                connection = self._connections[number]
+                connection._opened()
+                if connection._dialled_by_them:
+                    self._incoming.put(connection)
+            case events.MessageReceived(number, value, size):
+                if number in self._connections:
+                    self._connections[number]._received(value, size)
+            case events.DataConnectionClosed(number, error):
+                connection = self._connections.pop(number)
+                if connection._dialled_by_them and not connection.is_open:
+                    self._reports.put(event)
+                connection._ended(error)
+            case events.SignalingRefused(who, reason):
+                _log.warning("dropped a signaling message of %s: %s", who or "the server", reason)
+                self._reports.put(event)
+            case _:
+                assert_never(event)
+
+    def _add(self, number: int, **terms: Any) -> DataConnection:
+        connection = DataConnection(self._driver, number, self._limits, **terms)
+        self._connections[number] = connection
+        return connection
+
+    def _open_rtc(self, number: int) -> RtcConnection:
+        sink = _Sink(self._driver, number, self._connections[number])
+        rtc = self._engine.open(sink, self._ice_servers)
+        self._rtcs[number] = self._connections[number]._rtc = rtc
+        return rtc
+
+
+class _Sink:
+    """Answers of the engine, as inputs of the core."""
+
+    def __init__(self, driver: Driver, number: int, connection: DataConnection) -> None:
+        self._driver = driver
+        self._number = number
+        self._connection = connection
+
+    def offer_made(self, sdp: str) -> None:
+        with self._driver.turn() as core:
+            core.offer_made(self._number, sdp)
+
+    def answer_made(self, sdp: str) -> None:
+        with self._driver.turn() as core:
+            core.answer_made(self._number, sdp)
+
+    def channel_opened(self, max_message_size: int) -> None:
+        with self._driver.turn() as core:
+            core.channel_opened(self._number, max_message_size)
+
+    def frames_received(self, frames: Sequence[Frame]) -> None:
+        with self._driver.turn() as core:
+            now = anyio.current_time()
+            for frame in frames:
+                core.receive_frame(self._number, frame, now)
+
+    def room_made(self) -> None:
+        self._connection._pump()
+
+    def channel_closed(self) -> None:
+        with self._driver.turn() as core:
+            core.channel_closed(self._number)
+
+    def failed(self, reason: str) -> None:
+        with self._driver.turn() as core:
+            core.rtc_failed(self._number, reason)
+
+
+def _default_engine() -> EngineFactory:
+    # Imported late: an application with an engine of its own needs no aiortc.
+    from .rtc.aiortc import open_aiortc_engine
+
+    return open_aiortc_engine
+
+
+def _ice_server(server: IceServer | Mapping[str, Any]) -> IceServer:
+    return server if isinstance(server, IceServer) else IceServer(**server)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,0 +1,186 @@
+"""The default engine: WebRTC by aiortc, on an asyncio guest loop.
+
+Each connection has two halves. :class:`AiortcConnection`, here, lives in trio's thread and
+never blocks; :class:`~peerjs_trio.rtc.aiortc_session.Session` lives in the guest loop and owns
+the RTCPeerConnection. They talk through the guest's two queues, and each counter has one
+writer, so the same code serves a stepped and a threaded loop.
+
+aiortc has no receive backpressure: frames are handed on as they come, and whoever takes them
+bounds them. A far side that vanishes is noticed after some 30 s, as a closed channel.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVarTuple
+
+import trio
+
+from peerjs_proto.errors import MessageTooBig, NotOpenYet
+from peerjs_trio.guest import Form, GuestLoop, open_guest_loop
+from peerjs_trio.rtc.aiortc_session import Session, close_sessions, prepare_aioice
+from peerjs_trio.rtc.engine import IceServer, RtcConnection, RtcEngine, RtcSink
+
+__all__ = ["open_aiortc_engine"]
+
+Ts = TypeVarTuple("Ts")
+
+_log = logging.getLogger("peerjs_trio")
+
+HIGH_WATER: Final = 1 << 20
+"Bytes a channel takes before ``room`` says wait: enough to keep aiortc busy, no more."
+
+
+@asynccontextmanager
+async def open_aiortc_engine(*, form: Form | None = None) -> AsyncIterator[RtcEngine]:
+    """Open an engine for the length of a block; leaving it closes every connection and waits.
+
+    ``form`` is the guest loop's, see :func:`peerjs_trio.guest.open_guest_loop`. The first
+    engine raises aioice's socket buffers, for all that use aioice in this process.
+    """
+    prepare_aioice()
+    async with open_guest_loop(form) as guest:
+        engine = AiortcEngine(guest)
+        try:
+            yield engine
+        finally:
+            with trio.CancelScope(shield=True):
+                await engine.close()
+
+
+class AiortcEngine:
+    """The :class:`~peerjs_trio.rtc.engine.RtcEngine` on one guest loop."""
+
+    def __init__(self, guest: GuestLoop) -> None:
+        self._guest = guest
+        self._connections: set[AiortcConnection] = set()
+        self._ignored: frozenset[str] = frozenset()
+
+    def open(self, sink: RtcSink, ice_servers: Sequence[IceServer]) -> RtcConnection:
+        self._warn(frozenset(_ignored_by_aiortc(ice_servers)))
+        connection = AiortcConnection(self._guest, sink, ice_servers, self._connections.discard)
+        self._connections.add(connection)
+        return connection
+
+    async def close(self) -> None:
+        """Close what is still open, and wait for it: a few seconds at most."""
+        for connection in self._connections:
+            connection.close()
+        await self._guest.run(close_sessions, [c.session for c in self._connections])
+
+    def _warn(self, ignored: frozenset[str]) -> None:
+        if new := ignored - self._ignored:
+            names = ", ".join(sorted(new))
+            _log.warning("aiortc uses the first STUN and TURN server; ignored: %s", names)
+        self._ignored |= ignored
+
+
+class AiortcConnection:
+    """The half in trio's thread: calls go out, reports come in, room is counted."""
+
+    def __init__(
+        self,
+        guest: GuestLoop,
+        sink: RtcSink,
+        ice_servers: Sequence[IceServer],
+        on_gone: Callable[[AiortcConnection], object],
+    ) -> None:
+        self.sink: Final = sink
+        self.session: Final = Session(guest, self, ice_servers)
+        self._guest = guest
+        self._on_gone = on_gone
+        self._max_message_size: int | None = None
+        "None until the channel is open."
+        self._handed_over = 0
+        "Bytes sent, from the first on."
+        self._silent = False
+        "The end has been reported, or :meth:`close` called."
+        self._closed = False
+
+    def make_offer(self, label: str, *, ordered: bool) -> None:
+        self._call(self.session.make_offer, label, ordered)
+
+    def make_answer(self, offer: str) -> None:
+        self._call(self.session.make_answer, offer)
+
+    def apply_answer(self, sdp: str) -> None:
+        self._call(self.session.apply_answer, sdp)
+
+    def add_candidate(self, candidate: Mapping[str, Any]) -> None:
+        self._call(self.session.add_candidate, candidate)
+
+    @property
+    def room(self) -> int:
+        if self._max_message_size is None or self._silent:
+            return 0
+        # A frame on its way into the channel may count twice for a moment, never not at all.
+        return HIGH_WATER - (self._handed_over - self.session.taken) - self.session.buffered
+
+    def send(self, frame: str | bytes | bytearray | memoryview) -> None:
+        """Raises MessageTooBig, NotOpenYet, and UnicodeEncodeError for a lone surrogate."""
+        if self._silent:
+            return
+        if self._max_message_size is None:
+            raise NotOpenYet("the data channel is not open")
+        data = frame if isinstance(frame, str | bytes) else bytes(frame)
+        size = len(data.encode() if isinstance(data, str) else data)
+        if size > self._max_message_size:
+            raise MessageTooBig(f"{size} bytes; the far side takes {self._max_message_size}")
+        self._handed_over += size
+        self._guest.call(self.session.send, data, size)
+
+    def close_channel(self) -> None:
+        self._call(self.session.close_channel)
+
+    def close(self) -> None:
+        self._silent = True
+        if not self._closed:
+            self._closed = True
+            self._guest.call(self.session.close)
+
+    def _call(self, fn: Callable[[*Ts], object], *args: *Ts) -> None:
+        if not self._silent:
+            self._guest.call(fn, *args)
+
+    # --- the session's reports, by way of GuestLoop.call_host ------------------------------
+
+    def opened(self, max_message_size: int) -> None:
+        if not self._silent:
+            self._max_message_size = max_message_size
+            self.sink.channel_opened(max_message_size)
+
+    def arrived(self) -> None:
+        frames = self.session.take_frames()
+        if frames and not self._silent:
+            self.sink.frames_received(frames)
+
+    def tell(self, report: Callable[[*Ts], None], *args: *Ts) -> None:
+        if not self._silent:
+            report(*args)
+
+    def tell_last(self, report: Callable[[*Ts], None], *args: *Ts) -> None:
+        if not self._silent:
+            self._silent = True
+            report(*args)
+
+    def gone(self) -> None:
+        """Nothing is left to close."""
+        self._closed = True
+        self._on_gone(self)
+
+
+def _ignored_by_aiortc(ice_servers: Sequence[IceServer]) -> list[str]:
+    """The URLs that aiortc passes over in silence; a URL bears no credentials."""
+    ignored = []
+    used = set()
+    for server in ice_servers:
+        for url in [server.urls] if isinstance(server.urls, str) else server.urls:
+            scheme = url.partition(":")[0]
+            kind = "turn" if scheme == "turns" else scheme
+            if kind in used or kind == "stuns":
+                ignored.append(url)
+            else:
+                used.add(kind)
+    return ignored

@@ -1,0 +1,175 @@
+"""Peers over the real thing: our own server, real sockets, aiortc, in both forms of the guest."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+import trio
+
+import peerjs_trio
+from peerjs_trio import DataConnection, Peer, open_peer, open_server
+from peerjs_trio.guest import Form
+from peerjs_trio.rtc.aiortc import open_aiortc_engine
+from tests.trio.test_peer import CancelAt, dialled
+
+pytestmark = pytest.mark.trio
+
+
+@attrs.frozen
+class Pair:
+    url: str
+    alice: Peer
+    bob: Peer
+
+    async def dial(self, **options: Any) -> tuple[DataConnection, DataConnection]:
+        return await dialled(self.alice, self.bob, **options)
+
+
+@pytest.fixture(params=["stepped", "thread"])
+def form(request: pytest.FixtureRequest) -> Form:
+    form: Form = request.param
+    return form
+
+
+@pytest.fixture
+async def pair(form: Form) -> AsyncIterator[Pair]:
+    engine = partial(open_aiortc_engine, form=form)
+    async with (
+        open_server() as server,
+        open_peer("alice", server=server.url, engine=engine) as alice,
+        open_peer("bob", server=server.url, engine=engine) as bob,
+    ):
+        yield Pair(server.url, alice, bob)
+
+
+async def burst(sender: DataConnection, count: int) -> None:
+    for n in range(count):
+        await sender.send(n)
+
+
+async def collect(receiver: DataConnection, count: int) -> list[Any]:
+    return [await receiver.receive() for _ in range(count)]
+
+
+@pytest.mark.parametrize("serialization", ["binary", "json"])
+async def test_ten_thousand_messages_each_way_arrive_in_order(
+    pair: Pair, serialization: str
+) -> None:
+    ours, theirs = await pair.dial(serialization=serialization, reliable=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(burst, ours, 10_000)
+        tasks.start_soon(burst, theirs, 10_000)
+        assert await collect(theirs, 10_000) == list(range(10_000))
+        assert await collect(ours, 10_000) == list(range(10_000))
+
+
+async def test_a_burst_waits_for_a_reader_that_comes_late(pair: Pair) -> None:
+    ours, theirs = await pair.dial(reliable=True)
+    await burst(ours, 10_000)
+    await ours.aclose(flush=True)
+    assert [value async for value in theirs] == list(range(10_000))
+
+
+async def test_sixty_four_mebibytes_cross_whole(pair: Pair) -> None:
+    ours, theirs = await pair.dial()
+    value = os.urandom(1024) * (64 * 1024)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ours.send, value)
+        with anyio.fail_after(120):
+            assert await theirs.receive() == value
+
+
+async def test_a_peer_dials_others_many_times_and_itself_never(pair: Pair) -> None:
+    with pytest.raises(peerjs_trio.InvalidId, match="itself"):
+        await pair.alice.connect("alice")
+    first, _ = await pair.dial()
+    second, _ = await pair.dial()
+    assert first.connection_id != second.connection_id
+
+
+async def test_leave_by_exit_reaches_the_other_side(form: Form) -> None:
+    engine = partial(open_aiortc_engine, form=form)
+    async with (
+        open_server() as server,
+        open_peer("bob", server=server.url, engine=engine) as bob,
+    ):
+        async with open_peer("alice", server=server.url, engine=engine) as alice:
+            _, theirs = await dialled(alice, bob)
+        with anyio.fail_after(5), pytest.raises(anyio.EndOfStream):
+            await theirs.receive()
+
+
+def open_files() -> int:
+    gc.collect()
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(5):
+        while not condition():  # noqa: ASYNC110 - nothing announces these
+            await anyio.sleep(0.01)
+
+
+async def everything(url: str, form: Form) -> None:
+    engine = partial(open_aiortc_engine, form=form)
+    async with (
+        open_peer("alice", server=url, engine=engine) as alice,
+        open_peer(server=url, engine=engine) as bob,
+    ):
+        ours, theirs = await dialled(bob, alice)
+        await ours.send(b"x" * 100_000)
+        assert await theirs.receive() == b"x" * 100_000
+        await theirs.aclose(flush=True)
+
+
+async def test_nothing_is_left_behind_wherever_it_is_cancelled(form: Form) -> None:
+    async with open_server() as server:
+        await everything(server.url, form)  # what is loaded once, is loaded
+        before = open_files(), threading.active_count()
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        steps = 1
+        while True:
+            with trio.CancelScope() as scope:
+                instrument = CancelAt(scope, steps)
+                trio.lowlevel.add_instrument(instrument)
+                try:
+                    await everything(server.url, form)
+                finally:
+                    trio.lowlevel.remove_instrument(instrument)
+            # The server's side of a socket is closed when it has heard of the end.
+            await eventually(lambda: trio.lowlevel.current_statistics().tasks_living == tasks)
+            assert server.statistics().clients == 0
+            assert (open_files(), threading.active_count()) == before
+            if not scope.cancelled_caught:
+                break
+            steps += 1
+
+
+async def test_an_exception_of_the_application_leaves_nothing_behind(form: Form) -> None:
+    engine = partial(open_aiortc_engine, form=form)
+    async with open_server() as server:
+        await everything(server.url, form)
+        before = open_files(), threading.active_count()
+        tasks = trio.lowlevel.current_statistics().tasks_living
+
+        async def application() -> None:
+            async with (
+                open_peer("alice", server=server.url, engine=engine) as alice,
+                open_peer("bob", server=server.url, engine=engine) as bob,
+            ):
+                await dialled(alice, bob)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await application()
+        await eventually(lambda: trio.lowlevel.current_statistics().tasks_living == tasks)
+        assert (open_files(), threading.active_count()) == before
