@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 import peerjs_trio
+from peerjs_proto.binarypack import pack
 from peerjs_proto.limits import Limits
 from peerjs_trio import DataConnection
 from tests.trio.fakes import ROOM, FakeNetwork, FakeRtc, open_fake_network, virtual_time
@@ -20,7 +21,9 @@ from tests.trio.test_peer import dialled, join
 
 pytestmark = pytest.mark.trio(run=virtual_time)
 
-LIMITS = Limits(inbox_messages=20, inbox_bytes=1_000_000)
+LIMITS = Limits(
+    inbox_messages=20, inbox_bytes=1_000_000, message_bytes=1_000_000, partial_bytes=1_000_000
+)
 
 
 @attrs.define
@@ -217,6 +220,26 @@ async def test_an_inbox_that_nobody_reads_is_bounded(line: Line, frames: list[by
     for _ in range(len(line.ours._inbox)):
         await line.ours.receive()
     with pytest.raises(peerjs_trio.BrokenConnection, match="inbox is full") as caught:
+        await line.ours.receive()
+    assert isinstance(caught.value.__cause__, peerjs_trio.LimitExceeded)
+
+
+def chunk(id: int, n: int, total: int, data: bytes = b"x") -> bytes:
+    return pack({"__peerData": id, "n": n, "data": data, "total": total})
+
+
+BOMBS = {
+    "a total of 2**32": [chunk(1, 0, 2**32)],
+    "messages never finished": [chunk(n, 0, 2) for n in range(1, 1000)],
+    "more bytes than a message may have": [chunk(1, n, 1000, b"x" * 16_300) for n in range(1000)],
+    "pieces of one byte": [chunk(1, n, 100_000) for n in range(20_000)],
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_chunk_bombs_end_this_connection_alone(line: Line, bomb: str) -> None:
+    line.our_rtc.inject(*BOMBS[bomb])
+    with pytest.raises(peerjs_trio.BrokenConnection) as caught:
         await line.ours.receive()
     assert isinstance(caught.value.__cause__, peerjs_trio.LimitExceeded)
 
