@@ -47,7 +47,7 @@ class RtcSink(Protocol):
         """Messages, in order of arrival. None comes before :meth:`channel_opened`."""
 
     def room_made(self) -> None:
-        """The channel has drained: :attr:`RtcConnection.room` is positive again."""
+        """The channel has drained: :attr:`RtcConnection.room` is positive. May come unasked."""
 
     def channel_closed(self) -> None:
         """The far side, or our own :meth:`RtcConnection.close_channel`, ended the channel."""
@@ -73,11 +73,18 @@ class RtcConnection(Protocol):
 
     @property
     def room(self) -> int:
-        """Bytes the channel takes now without buffering too much; 0 or less means wait."""
+        """Bytes the channel takes now without buffering too much; 0 or less means wait.
+
+        0 before the channel is open and after its end.
+        """
         ...
 
     def send(self, frame: str | bytes | bytearray | memoryview) -> None:
-        """Send one message. Counts against :attr:`room` at once."""
+        """Send one message. Counts against :attr:`room` at once.
+
+        Raises MessageTooBig for what the far side does not take, NotOpenYet before the channel
+        is open, and UnicodeEncodeError for a lone surrogate: the core does none of these.
+        """
 
     def close_channel(self) -> None:
         """Close the data channel when all that was sent has arrived; ``channel_closed`` follows."""
