@@ -28,6 +28,7 @@ from peerjs_proto.errors import (
     UnsupportedValue,
 )
 from peerjs_proto.limits import Limits
+from peerjs_proto.server_io import HttpReply, ServerLimits
 
 if TYPE_CHECKING:
     from .connection import BrokenConnection, ClosedConnection, DataConnection
@@ -44,6 +45,7 @@ __all__ = [
     "DataConnection",
     "DecodeError",
     "Disconnected",
+    "HttpReply",
     "IceServer",
     "IdTaken",
     "InvalidId",
@@ -59,6 +61,7 @@ __all__ = [
     "PeerUnavailable",
     "RemoteProtocolError",
     "ServerError",
+    "ServerLimits",
     "ServerUnavailable",
     "UnsupportedValue",
     "open_peer",

@@ -38,6 +38,7 @@ except ImportError as error:
     ) from error
 
 from peerjs_proto.endpoint import DEFAULT_KEY, Endpoint
+from peerjs_proto.errors import LocalProtocolError
 from peerjs_proto.server import ServerProtocol
 from peerjs_proto.server_io import (
     DEFAULT_SERVER_LIMITS,
@@ -89,6 +90,8 @@ async def open_server(
         OSError: the port is in use, or the address is not ours; the text names it.
         LocalProtocolError: for arguments the protocol does not allow.
     """
+    if not 0 <= port <= 65535:  # the system would take it modulo 65536
+        raise LocalProtocolError(f"{port} is no port: 0 to 65535")
     core = ServerProtocol(
         path=path,
         key=key,

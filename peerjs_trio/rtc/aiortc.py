@@ -6,7 +6,7 @@ the RTCPeerConnection. They talk through the guest's two queues, and each counte
 writer, so the same code serves a stepped and a threaded loop.
 
 aiortc has no receive backpressure: frames are handed on as they come, and whoever takes them
-bounds them. A far side that vanishes is noticed after some 30 s, as a closed channel.
+bounds them. A far side that vanishes is noticed after some 30 s, and reported as a failure.
 """
 
 from __future__ import annotations

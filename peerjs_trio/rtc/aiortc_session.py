@@ -70,6 +70,8 @@ GATHER_GRACE: Final = 0.25
 CLOSE_TIMEOUT: Final = 5.0
 "Seconds all sessions of an engine together have for closing."
 
+GONE: Final = "the far side is gone without a goodbye"
+
 SOCKET_BUFFER: Final = 4 << 20
 "Bytes of UDP receive buffer to ask for: aioice's 256 KiB overflows at full speed on loopback."
 
@@ -147,7 +149,7 @@ class Session:
             ascii_label = label.encode("ascii", "replace").decode()[:MAX_LABEL]
             self._adopt(pc.createDataChannel(ascii_label, ordered=ordered))
             await pc.setLocalDescription(await pc.createOffer())
-            self._tell(self._host.sink.offer_made, pc.localDescription.sdp)
+            self._tell(self._host.sink.offer_made, _reachable(pc.localDescription.sdp))
 
         self._do(operation)
 
@@ -158,7 +160,7 @@ class Session:
             for transceiver in pc.getTransceivers():
                 transceiver.direction = "inactive"  # or its media would be decoded, for nobody
             await pc.setLocalDescription(await pc.createAnswer())
-            self._tell(self._host.sink.answer_made, pc.localDescription.sdp)
+            self._tell(self._host.sink.answer_made, _reachable(pc.localDescription.sdp))
 
         self._do(operation)
 
@@ -296,18 +298,31 @@ class Session:
 
     def _on_state(self) -> None:
         assert self._pc is not None
-        if self._pc.iceConnectionState == "failed":
+        if self._pc.iceConnectionState == "failed" and not self._is_open:
             self._fail("ICE failed: no network path between the two sides works")
+        elif self._pc.iceConnectionState == "failed":
+            self._fail(GONE)  # ICE and DTLS both tell, now the one first and now the other
         elif self._pc.connectionState == "failed":
             self._fail("DTLS failed: the far side is not the one its description names")
         elif self._pc.connectionState == "closed":
             self._on_close()
 
     def _on_close(self) -> None:
-        if self._is_open:
+        if not self._is_open:
+            self._fail("the far side ended the connection before it was open")
+        elif self._says_goodbye():
             self._end(self._host.sink.channel_closed)
         else:
-            self._fail("the far side ended the connection before it was open")
+            self._fail(GONE)
+
+    def _says_goodbye(self) -> bool:
+        """Whether a channel that closes does so by the far side's will.
+
+        Browsers and aiortc end SCTP first, while DTLS is still up. When ICE has lost the far
+        side, DTLS goes down and takes the channel with it.
+        """
+        sctp = None if self._pc is None else self._pc.sctp
+        return sctp is not None and sctp.transport.state == "connected"
 
     def _tell(self, report: Callable[[*Ts], None], *args: *Ts) -> None:
         self._guest.call_host(self._host.tell, report, *args)
@@ -359,6 +374,13 @@ def _check_sdp(sdp: str) -> int:
     stated = re.search(r"^a=max-message-size:([0-9]{1,9})\s*$", sdp, re.MULTILINE)
     largest = int(stated[1]) if stated else UNSTATED_LARGEST_MESSAGE
     return min(largest or LARGEST_MESSAGE, LARGEST_MESSAGE)  # 0 means any size
+
+
+def _reachable(sdp: str) -> str:
+    """Our own description. Raises OSError if nobody could ever reach us by it."""
+    if "\na=candidate:" not in sdp:
+        raise OSError("this machine has no network interface besides loopback")
+    return sdp
 
 
 def _parse_candidate(init: Mapping[str, Any]) -> RTCIceCandidate | None:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aioice.ice
 import anyio
 import attrs
 import pytest
 import trio
 
 import peerjs_trio
-from peerjs_trio import DataConnection, Peer, open_peer, open_server
+from peerjs_trio import (
+    BrokenConnection,
+    DataConnection,
+    NegotiationFailed,
+    Peer,
+    open_peer,
+    open_server,
+)
 from peerjs_trio.guest import Form
 from peerjs_trio.rtc.aiortc import open_aiortc_engine
 from tests.trio.test_peer import CancelAt, dialled
@@ -106,6 +115,51 @@ async def test_leave_by_exit_reaches_the_other_side(form: Form) -> None:
             _, theirs = await dialled(alice, bob)
         with anyio.fail_after(5), pytest.raises(anyio.EndOfStream):
             await theirs.receive()
+
+
+VANISHER = """
+import sys, trio
+from peerjs_trio import open_peer
+
+async def main():
+    async with open_peer("vanisher", server=sys.argv[1]) as peer:
+        async for connection in peer.incoming_connections():
+            await connection.send("here")
+
+trio.run(main)
+"""
+
+
+async def test_a_far_side_that_is_killed_is_a_failure_and_no_end(
+    monkeypatch: pytest.MonkeyPatch, form: Form
+) -> None:
+    # aioice asks every 5 s and gives up after 6 times without an answer.
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+    engine = partial(open_aiortc_engine, form=form)
+    async with (
+        open_server() as server,
+        open_peer("alice", server=server.url, engine=engine) as alice,
+    ):
+        command = [sys.executable, "-c", VANISHER, server.url]
+        process = await trio.lowlevel.open_process(command)
+        try:
+            with anyio.fail_after(30):
+                connection = await alice.connect("vanisher")
+                assert await connection.receive() == "here"
+        finally:
+            process.kill()
+            await process.wait()
+        with anyio.fail_after(30), pytest.raises(BrokenConnection, match="without a goodbye"):
+            await connection.receive()
+
+
+async def test_a_machine_without_a_network_is_told_at_once(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])
+    with anyio.fail_after(5), pytest.raises(NegotiationFailed, match="no network interface"):
+        await pair.alice.connect("bob")
 
 
 def open_files() -> int:

@@ -214,6 +214,13 @@ async def test_a_port_in_use_and_an_address_of_others() -> None:
             pass
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+async def test_a_port_that_is_none(port: int) -> None:
+    with pytest.raises(LocalProtocolError, match="is no port"):
+        async with open_server(port=port):
+            pass
+
+
 async def test_the_port_is_free_again_at_once() -> None:
     async with open_server() as server, open_client(server, "alice") as alice:
         assert await alice.receive() == OPEN
