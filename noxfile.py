@@ -1,0 +1,93 @@
+"""What one does with this repository: ``nox -s demo``, ``nox -s tests``, ``nox --list``.
+
+Versions are in pyproject.toml, under ``[dependency-groups]``.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "core", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+CHECKED = ["peerjs_proto", "peerjs_trio", "tests", "noxfile.py"]
+
+BROWSER = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
+"""Programs that the browser tests need, and Debian's packages of them."""
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """See it work: two Python peers, then a page in your browser. Arguments after --."""
+    session.install("-e", ".[cli]")
+    # Ctrl-C reaches the demo as well: it needs a moment to close its connections.
+    session.run("python", "-m", "peerjs_trio", "demo", *session.posargs, interrupt_timeout=10)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole test suite, with a browser. Arguments after -- go to pytest."""
+    provide_browser(session)
+    session.install("-e", ".[all]", *group("test"))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """The tests of peerjs_proto, where there is nothing but attrs, pytest and hypothesis."""
+    session.install("-e", ".", *group("core"))
+    session.run("python", "-m", "pytest", "tests/proto", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Rules and format of the code."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy and pyright, over everything."""
+    session.install("-e", ".[all]", *group("types"))
+    session.run("mypy", "--strict", *CHECKED)
+    session.run("pyright", *CHECKED)
+
+
+def group(name: str) -> tuple[str, ...]:
+    """The requirements of a dependency group."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def provide_browser(session: nox.Session) -> None:
+    """Install what is missing for the browser tests where we may, else say what to install."""
+    missing = [package for program, package in BROWSER.items() if not shutil.which(program)]
+    if not missing:
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    if is_debian() and os.geteuid() == 0:
+        environment = {"DEBIAN_FRONTEND": "noninteractive"}
+        session.run("apt-get", "update", external=True, env=environment)
+        session.run(*command, external=True, env=environment)
+        return
+    fate = "will fail" if os.environ.get("CI") == "true" else "will be skipped"
+    session.warn(
+        f"Browser tests {fate}: they need {', '.join(BROWSER)}. "
+        f"On Debian: {' '.join(command)}; elsewhere: Chromium as 'chromium', and Node.js 20."
+    )
+
+
+def is_debian() -> bool:
+    """Whether apt-get has them by these names; Ubuntu's chromium is a snap."""
+    try:
+        return platform.freedesktop_os_release()["ID"] == "debian"
+    except OSError:
+        return False  # another kind of system
