@@ -11,48 +11,18 @@ from peerjs_proto import commands, events
 from peerjs_proto.errors import (
     ConnectionClosed,
     ConnectTimeout,
-    DecodeError,
     Disconnected,
     InvalidId,
     LocalProtocolError,
     MessageTooBig,
     NegotiationFailed,
     NotOpenYet,
-    PeerError,
     PeerUnavailable,
     UnsupportedValue,
 )
 from peerjs_proto.limits import Limits
-from tests.proto.world import Node, World
-
-
-class Pair:
-    """Alice has dialled Bob."""
-
-    def __init__(self, *, limits: Limits | None = None, settle: bool = True, **options: Any):
-        self.world = World()
-        self.alice = self.world.node("alice", limits)
-        self.bob = self.world.node("bob", limits)
-        self.world.settle()
-        self.ours = self.alice.core.connect(
-            "bob", connection_id="dc_1", now=self.world.now, **options
-        )
-        self.alice.drain()
-        if settle:
-            self.world.settle()
-
-    @property
-    def theirs(self) -> int:
-        (offered,) = self.bob.told(events.DataConnectionOffered)
-        assert isinstance(offered, events.DataConnectionOffered)
-        return offered.connection
-
-    def say(self, node: Node, number: int, *values: Any) -> None:
-        for value in values:
-            node.core.send(number, value)
-        node.drain()
-        self.world.settle()
-
+from tests.proto.pair import Pair, dial_error
+from tests.proto.world import World
 
 VALUES: dict[str, list[Any]] = {
     "binary": [0, -1, "ü😀", b"", b"x" * 50_000, {"a": [1, None, {"b": b"c"}]}, 1.5, True],
@@ -97,11 +67,6 @@ def test_metadata_is_copied_when_dialling() -> None:
 
 
 # --- dials that come to nothing ------------------------------------------------------------------
-
-
-def dial_error(node: Node, number: int) -> PeerError | None:
-    (closed,) = node.closed(number)
-    return closed.error
 
 
 def test_a_peer_that_is_not_there_is_unavailable_after_the_server_says_so() -> None:
@@ -380,158 +345,3 @@ def test_shutting_down_closes_all_and_tells_the_peers() -> None:
         if isinstance(command, commands.SendText):
             texts.append(json.loads(command.text))
     assert texts == [{"type": "LEAVE", "dst": "bob"}, {"type": "LEAVE"}]
-
-
-# --- what others do wrong ------------------------------------------------------------------------
-
-
-def offer(**changes: Any) -> str:
-    payload = {
-        "sdp": {"type": "offer", "sdp": "v=0"},
-        "type": "data",
-        "connectionId": "dc_evil",
-        "serialization": "binary",
-        "reliable": False,
-    }
-    payload = {k: v for k, v in (payload | changes).items() if v is not ...}
-    return json.dumps({"type": "OFFER", "src": "mallory", "payload": payload})
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (offer(serialization=...), "no serialization"),
-        (offer(serialization="MsgPack2"), "MsgPack2"),
-        (offer(type="media"), "media"),
-        (offer(type="x" * 1000), "xxx"),
-        (
-            '{"type":"ANSWER","src":"m","payload":{"type":"data","connectionId":"dc_1","sdp":{"sdp":"v"}}}',
-            "no offer",
-        ),
-        ('{"type":"WHAT","src":"m"}', "unknown type"),
-    ],
-)
-def test_what_is_refused_is_said_and_the_rest_goes_on(text: str, reason: str) -> None:
-    pair = Pair()
-    pair.bob.core.receive_text(text, pair.world.now)
-    pair.bob.drain()
-    (refused,) = pair.bob.told(events.SignalingRefused)
-    assert reason in refused.reason
-    assert len(refused.reason) < 200
-    pair.say(pair.alice, pair.ours, "unharmed")
-    assert pair.bob.values(pair.theirs) == ["unharmed"]
-
-
-def test_a_bad_payload_ends_that_connection_and_no_other() -> None:
-    pair = Pair()
-    other = pair.alice.core.connect("bob", connection_id="dc_2", now=pair.world.now)
-    pair.alice.drain()
-    pair.world.settle()
-    pair.alice.core.receive_frame(pair.ours, b"\xdd\xff\xff\xff\xff", pair.world.now)
-    pair.alice.drain()
-    assert isinstance(dial_error(pair.alice, pair.ours), DecodeError)
-    pair.say(pair.alice, other, "fine")
-    assert not pair.alice.closed(other)
-
-
-def test_early_candidates_are_kept_in_bounds_and_applied_later() -> None:
-    limits = Limits(early_candidates=3, early_connections=2)
-    world = World()
-    bob = world.node("bob", limits)
-    world.settle()
-
-    def candidate(connection_id: str, n: int) -> str:
-        payload = {"candidate": {"candidate": str(n)}, "type": "data"}
-        payload["connectionId"] = connection_id
-        return json.dumps({"type": "CANDIDATE", "src": "mallory", "payload": payload})
-
-    for connection_id in ("dc_a", "dc_b", "dc_c"):  # one more than is kept
-        for n in range(5):
-            bob.core.receive_text(candidate(connection_id, n), world.now)
-    bob.drain()
-    assert len(bob.told(events.SignalingRefused)) == 3 * 2
-    bob.core.receive_text(candidate("dc_big", 10**4000), world.now)
-    bob.drain()
-    assert "4096" in bob.told(events.SignalingRefused)[-1].reason
-    for connection_id, kept in (("dc_a", 0), ("dc_c", 3)):
-        bob.core.receive_text(offer(connectionId=connection_id), world.now)
-        (offered,) = iter(bob.core.next_event, None)
-        assert isinstance(offered, events.DataConnectionOffered)
-        bob.core.accept(offered.connection)
-        added = [
-            c for c in iter(bob.core.next_command, None) if isinstance(c, commands.AddCandidate)
-        ]
-        assert [c.candidate["candidate"] for c in added] == [str(n) for n in range(kept)]
-
-
-def test_a_second_offer_with_the_same_id_replaces_the_connection() -> None:
-    pair = Pair()
-    text = offer(connectionId="dc_1").replace("mallory", "alice")
-    pair.bob.core.receive_text(text, pair.world.now)
-    pair.bob.drain()
-    first, second = pair.bob.told(events.DataConnectionOffered)
-    assert isinstance(dial_error(pair.bob, first.connection), ConnectionClosed)
-    assert not pair.bob.closed(second.connection)
-
-
-def test_the_same_connection_id_of_another_peer_is_another_connection() -> None:
-    pair = Pair()
-    pair.bob.core.receive_text(offer(connectionId="dc_1"), pair.world.now)
-    pair.bob.drain()
-    assert not pair.bob.closed(pair.bob.told(events.DataConnectionOffered)[0].connection)
-
-
-def test_offers_are_bounded() -> None:
-    limits = Limits(pending_connections=4, connections=6)
-    world = World(auto_accept=False)
-    bob = world.node("bob", limits)
-    world.settle()
-    for n in range(10):
-        bob.core.receive_text(offer(connectionId=f"dc_{n}"), world.now)
-    bob.drain()
-    assert len(bob.told(events.DataConnectionOffered)) == 4
-    assert len(bob.told(events.SignalingRefused)) == 6
-    world.advance(limits.connect_timeout + 1)
-    bob.core.receive_text(offer(connectionId="dc_x"), world.now)
-    bob.drain()
-    assert len(bob.told(events.DataConnectionOffered)) == 5
-
-
-def test_several_inputs_before_a_drain_are_safe() -> None:
-    world = World(auto_accept=False)
-    bob = world.node("bob")
-    world.settle()
-    bob.core.receive_text(offer(connectionId="dc_1"), world.now)
-    bob.core.receive_text('{"type":"LEAVE","src":"mallory"}', world.now)
-    bob.core.receive_text(offer(connectionId="dc_2"), world.now)
-    bob.core.handle_timeout(world.now + 1000)
-    bob.core.socket_closed("gone")
-    bob.drain()
-    kinds = [type(event).__name__ for event in bob.events]
-    assert kinds == [
-        "PeerOpened",
-        "DataConnectionOffered",
-        "DataConnectionClosed",
-        "DataConnectionOffered",
-        "DataConnectionClosed",
-        "PeerDisconnected",
-    ]
-
-
-def test_inputs_for_connections_that_are_gone_do_nothing() -> None:
-    pair = Pair()
-    core = pair.alice.core
-    core.close(pair.ours, pair.world.now)
-    pair.alice.drain()
-    told = len(pair.alice.events)
-    core.offer_made(pair.ours, "v")
-    core.answer_made(pair.ours, "v")
-    core.channel_opened(pair.ours, 1)
-    core.channel_closed(pair.ours)
-    core.rtc_failed(pair.ours, "late")
-    core.receive_frame(pair.ours, b"\x01", pair.world.now)
-    core.fail(pair.ours, ConnectionClosed("x"))
-    assert core.next_frame(pair.ours) is None
-    assert core.sent(pair.ours) == 0
-    pair.alice.drain()
-    assert len(pair.alice.events) == told
