@@ -9,7 +9,13 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import ObjectStream
 
-from peerjs_proto.errors import ConnectionClosed, LimitExceeded, LocalProtocolError, PeerError
+from peerjs_proto.errors import (
+    ConnectionClosed,
+    ConnectTimeout,
+    LimitExceeded,
+    LocalProtocolError,
+    PeerError,
+)
 from peerjs_proto.limits import Limits
 
 from .driver import Driver
@@ -163,8 +169,10 @@ class DataConnection(ObjectStream[Any]):
         finally:
             error = self._error
             self._close_here()
-        if was_open and error is not None:
+        if was_open and isinstance(error, ConnectTimeout):
             raise error
+        if was_open and error is not None:
+            raise BrokenConnection(str(error)) from error
         await anyio.lowlevel.checkpoint()
 
     # --- what the peer tells it -----------------------------------------------------------

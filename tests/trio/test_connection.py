@@ -172,6 +172,21 @@ async def test_a_flush_to_a_side_that_takes_nothing_times_out(line: Line) -> Non
         await line.ours.aclose(flush=True)
 
 
+async def test_a_flush_whose_far_side_goes_away_says_so(line: Line) -> None:
+    line.our_rtc.stalled = True
+    with anyio.move_on_after(1):
+        await line.ours.send(b"x" * (ROOM * 2))
+    async with anyio.create_task_group() as tasks:
+
+        async def flush() -> None:
+            with pytest.raises(peerjs_trio.BrokenConnection, match="before everything was sent"):
+                await line.ours.aclose(flush=True)
+
+        tasks.start_soon(flush)
+        await anyio.sleep(1)
+        await line.theirs.aclose()
+
+
 async def test_a_receiver_elsewhere_wakes_up_at_the_close(line: Line) -> None:
     async with anyio.create_task_group() as tasks:
 
