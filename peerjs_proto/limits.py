@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["CHUNK_SIZE", "DEFAULT_LIMITS", "MAX_BUFFERED_AMOUNT", "Limits"]
+__all__ = ["CHUNK_SIZE", "DEFAULT_LIMITS", "Limits"]
 
 CHUNK_SIZE = 16_300
 """Bytes of payload in one chunk, and the largest packed message sent whole.
 
 peerjs 1.5.5, ``util.chunkedMTU``: Firefox to Chromium cut messages off at 16,384 bytes.
 """
-
-MAX_BUFFERED_AMOUNT = 8 * 1024 * 1024
-"""Bytes peerjs 1.5.5 lets a data channel buffer before it waits (``MAX_BUFFERED_AMOUNT``)."""
 
 
 @attrs.frozen(kw_only=True)

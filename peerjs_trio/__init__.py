@@ -92,9 +92,8 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("peerjs"):
             raise
-        extra = "server" if module == "server" else "trio"
         raise ModuleNotFoundError(
             f"peerjs_trio.{name} needs {missing.name!r}: "
-            f'python -m pip install "peerjs-sansio[{extra}]"',
+            'python -m pip install "peerjs-sansio[trio]"',  # server.py names its own extra
             name=missing.name,
         ) from missing
