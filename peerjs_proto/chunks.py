@@ -8,6 +8,7 @@ are there, in whatever order they came.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -48,8 +49,10 @@ class Reassembler:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        # Those that have waited longest for a piece come first.
         self._partial: dict[int, _Partial] = {}
         self._held_bytes = 0
+        self._dropped: deque[int] = deque(maxlen=limits.partial_messages)
 
     @property
     def incomplete(self) -> int:
@@ -61,8 +64,31 @@ class Reassembler:
         """What all pieces kept here are charged; never above ``Limits.partial_bytes``."""
         return self._held_bytes
 
-    def feed(self, chunk: Mapping[str, Any]) -> bytes | None:
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`expire` is due; None while nothing is incomplete."""
+        for partial in self._partial.values():
+            return partial.touched + self._limits.partial_timeout
+        return None
+
+    def expire(self, now: float) -> int:
+        """Drop the messages that got no piece for ``Limits.partial_timeout``; their number.
+
+        Pieces of theirs that come later are ignored: they would never be complete.
+        """
+        dropped = 0
+        while (due := self.deadline) is not None and due <= now:
+            chunk_id = next(iter(self._partial))
+            self._held_bytes -= self._partial.pop(chunk_id).cost
+            self._dropped.append(chunk_id)
+            dropped += 1
+        return dropped
+
+    def feed(self, chunk: Mapping[str, Any], now: float) -> bytes | None:
         """Take one decoded chunk; return the message that it completes, still packed.
+
+        ``now`` is in seconds. A piece that is here already, or belongs to a message that was
+        dropped, does nothing.
 
         Raises:
             DecodeError: this is no chunk, or contradicts an earlier one of the same message.
@@ -78,6 +104,8 @@ class Reassembler:
             raise DecodeError("chunk whose data is not bytes")
         if n >= total:
             raise DecodeError(f"chunk {n} of a message of {total}")
+        if chunk_id in self._dropped:
+            return None
         partial = self._partial.get(chunk_id)
         if partial is None:
             partial = self._begin(total)
@@ -96,11 +124,12 @@ class Reassembler:
         partial.pieces[n] = data
         partial.size += len(data)
         partial.cost += cost
+        partial.touched = now
         self._held_bytes += cost
+        self._partial.pop(chunk_id, None)
         if len(partial.pieces) < total:
             self._partial[chunk_id] = partial
             return None
-        self._partial.pop(chunk_id, None)
         self._held_bytes -= partial.cost
         return b"".join(partial.pieces[n] for n in range(total))
 
@@ -121,6 +150,8 @@ class _Partial:
     pieces: dict[int, bytes] = attrs.Factory(dict)
     size: int = 0
     cost: int = 0
+    touched: float = 0.0
+    "When its newest piece came."
 
 
 def _integer(chunk: Mapping[str, Any], field: str, *, at_least: int) -> int:

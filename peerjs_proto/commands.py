@@ -17,6 +17,8 @@ __all__ = [
     "FetchId",
     "FramesReady",
     "MakeAnswer",
+    "MakeMediaAnswer",
+    "MakeMediaOffer",
     "MakeOffer",
     "OpenSocket",
     "SendText",
@@ -52,7 +54,7 @@ class CloseSocket:
 
 @attrs.frozen
 class MakeOffer:
-    """Make an RTCPeerConnection, a channel in it, and an offer: ``offer_made``."""
+    """Make an RTCPeerConnection, a data channel in it, and an offer: ``offer_made``."""
 
     connection: int
     "The core's own number for the connection; every answer names it."
@@ -69,8 +71,30 @@ class MakeAnswer:
 
 
 @attrs.frozen
+class MakeMediaOffer:
+    """Make an RTCPeerConnection with our tracks, and an offer: ``offer_made``.
+
+    With a data channel beside them: peerjs 1.5.5 labels it ``undefined``, and its end tells
+    the far side that the call is over (``channel_closed``).
+    """
+
+    connection: int
+
+
+@attrs.frozen
+class MakeMediaAnswer:
+    """Make an RTCPeerConnection for a call, with or without tracks: ``answer_made``."""
+
+    connection: int
+    sdp: str = attrs.field(repr=False)
+
+
+@attrs.frozen
 class ApplyAnswer:
-    """Give the far side's answer to the RTCPeerConnection; ``channel_opened`` should follow."""
+    """Give the far side's answer to the RTCPeerConnection.
+
+    ``channel_opened`` should follow for data, ``media_connected`` for media.
+    """
 
     connection: int
     sdp: str = attrs.field(repr=False)
@@ -112,6 +136,8 @@ Command = (
     | CloseSocket
     | MakeOffer
     | MakeAnswer
+    | MakeMediaOffer
+    | MakeMediaAnswer
     | ApplyAnswer
     | AddCandidate
     | FramesReady

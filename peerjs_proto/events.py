@@ -13,7 +13,11 @@ __all__ = [
     "DataConnectionOffered",
     "DataConnectionOpened",
     "Event",
+    "MediaConnectionClosed",
+    "MediaConnectionOffered",
+    "MediaConnectionOpened",
     "MessageReceived",
+    "MessagesDropped",
     "PeerDisconnected",
     "PeerFailed",
     "PeerOpened",
@@ -86,6 +90,47 @@ class MessageReceived:
 
 
 @attrs.frozen
+class MessagesDropped:
+    """Messages came in part and were never finished: what there was of them is gone.
+
+    The connection goes on. Pieces of theirs that come later are ignored without another event.
+    """
+
+    connection: int
+    count: int
+    "How many messages, 1 or more."
+
+
+@attrs.frozen
+class MediaConnectionOffered:
+    """A remote peer calls: ``accept`` it or ``close`` it, any time later."""
+
+    connection: int
+    "The core's own number for it; data and media connections are counted together."
+    peer: str
+    "The remote id, as stamped by the server."
+    connection_id: str
+    "Chosen by the caller; unique only together with ``peer``."
+    metadata: Any = attrs.field(repr=False)
+
+
+@attrs.frozen
+class MediaConnectionOpened:
+    """Media flows."""
+
+    connection: int
+
+
+@attrs.frozen
+class MediaConnectionClosed:
+    """The call has ended, or never came to be. Its number is not used again."""
+
+    connection: int
+    error: PeerError | None
+    "None: hung up in order, by either side. A call of ours that fails always has an error."
+
+
+@attrs.frozen
 class SignalingRefused:
     """A signaling message was dropped. Nothing else has changed."""
 
@@ -103,5 +148,9 @@ Event = (
     | DataConnectionOpened
     | DataConnectionClosed
     | MessageReceived
+    | MessagesDropped
+    | MediaConnectionOffered
+    | MediaConnectionOpened
+    | MediaConnectionClosed
     | SignalingRefused
 )

@@ -37,7 +37,9 @@ class Limits:
     connections: int = 1024
     "Connections in all: an ICE agent and a few sockets each, the usual file limit."
     connect_timeout: float = 20.0
-    "From dial (or acceptance) to open. The server's EXPIRE comes after 5 to 6 s."
+    "From dial to open, from offer to acceptance, and on to open. EXPIRE comes after 5 to 6 s."
+    ring_timeout: float = 120.0
+    "From a call's offer to its answer, at either end: people have to notice, and to decide."
     server_timeout: float = 10.0
     "From opening the socket to the server's OPEN, and for its HTTP answers."
     open_grace: float = 2.0
@@ -54,6 +56,8 @@ class Limits:
     "Chunked messages in reassembly at once. Senders in order have one, in disorder a few."
     partial_bytes: int = 256 * 1024 * 1024
     "Bytes in reassembly at once, over all messages of the connection."
+    partial_timeout: float = 60.0
+    "From the last piece of a message until it is dropped: twice what ICE waits for a packet."
     inbox_messages: int = 65_536
     "Messages received and not yet read by the application."
     inbox_bytes: int = 512 * 1024 * 1024

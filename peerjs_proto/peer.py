@@ -17,12 +17,12 @@ does wrong never raises: it ends as little as possible, and an event says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from . import jsontext, messages
 from .commands import Command
-from .data import DataProtocol, Terms
+from .connections import AnyConnection, Connections
+from .data import DataProtocol, DataTerms
 from .endpoint import Endpoint, validate_id
 from .errors import (
     ConnectionClosed,
@@ -35,10 +35,13 @@ from .errors import (
 )
 from .events import Event, SignalingRefused
 from .limits import DEFAULT_LIMITS, Limits
+from .media import MediaProtocol
+from .negotiation import Terms
 from .outbox import Outbox
-from .serialization import SERIALIZATIONS, Frame, Serializations, Serializer, serializer_for
+from .serialization import SERIALIZATIONS, serializer_for
+from .serializer import Frame, Serializations, Serializer
 from .session import SessionProtocol
-from .states import Data, Session
+from .states import Connection, Session
 
 __all__ = ["PeerProtocol"]
 
@@ -47,7 +50,8 @@ class PeerProtocol:
     """One peer: its registration with a PeerServer, and its connections to other peers.
 
     ``token`` is the client's secret, and ``token_reused`` says that the server may still hold
-    a registration under it. ``id=None`` asks the server for one.
+    a registration under it. ``id=None`` asks the server for one. ``media`` says that the
+    runtime can carry calls; without, those of others are refused.
     Raises :class:`~peerjs_proto.errors.InvalidId`.
     """
 
@@ -60,9 +64,11 @@ class PeerProtocol:
         token_reused: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         serializations: Serializations = SERIALIZATIONS,
+        media: bool = False,
     ) -> None:
         self._limits = limits
         self._serializations = serializations
+        self._has_media = media
         self._outbox = Outbox()
         self._session = SessionProtocol(
             endpoint,
@@ -72,11 +78,7 @@ class PeerProtocol:
             limits=limits,
             outbox=self._outbox,
         )
-        self._connections: dict[int, DataProtocol] = {}
-        self._numbers: dict[tuple[str, str], int] = {}
-        self._deadlines: dict[int, float] = {}
-        self._early: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-        self._last_number = 0
+        self._connections = Connections(limits)
 
     @property
     def id(self) -> str | None:
@@ -100,18 +102,15 @@ class PeerProtocol:
 
     def next_timeout(self) -> float | None:
         """When :meth:`handle_timeout` is due, if no input changes it; None for never."""
-        deadlines = list(self._deadlines.values())
-        if self._session.deadline is not None:
-            deadlines.append(self._session.deadline)
-        return min(deadlines, default=None)
+        dues = (self._session.deadline, self._connections.deadline)
+        return min((due for due in dues if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due. Too early, it does nothing; too late, it does it once."""
         self._session.handle_timeout(now)
-        for number in [n for n, deadline in self._deadlines.items() if deadline <= now]:
-            connection = self._connections[number]
+        for connection in self._connections.due(now):
             connection.handle_timeout(now)
-            self._settle(connection)
+            self._connections.settle(connection)
 
     # --- in: the application --------------------------------------------------------------
 
@@ -137,35 +136,35 @@ class PeerProtocol:
         Raises InvalidId, Disconnected without a server, UnsupportedValue for metadata that
         JSON cannot hold, and LocalProtocolError for an unknown serialization.
         """
-        if validate_id(peer) == self.id:
-            raise InvalidId("a peer cannot dial itself")
-        if (peer, connection_id) in self._numbers:
-            raise LocalProtocolError(f"connection id {connection_id!r} is in use")
-        text = jsontext.dumps(metadata)
-        if len(text) > self._limits.signaling_bytes // 2:
-            raise LocalProtocolError(f"metadata of {len(text)} bytes does not fit the signaling")
-        terms = Terms(
+        serializer = serializer_for(serialization, self._limits, self._serializations)
+        terms = DataTerms(
             peer=peer,
             connection_id=connection_id,
             label=label or connection_id,
-            # A copy: what the application does to its own must not reach the wire half-way.
-            metadata=jsontext.loads(text, max_depth=self._limits.nesting),
+            metadata=self._metadata(metadata),
             serialization=serialization,
-            reliable=bool(reliable),
+            reliable=bool(reliable) or serializer.always_reliable,
         )
-        serializer = serializer_for(serialization, self._limits, self._serializations)
-        if self._session.state is not Session.OPEN:
-            raise Disconnected("not connected to the server: cannot dial")
-        if len(self._connections) >= self._limits.connections:
-            raise LocalProtocolError(f"{len(self._connections)} connections are open: no more")
-        connection = self._add(terms, serializer)
-        connection.dial(now)
-        self._settle(connection)
-        return connection.number
+        return self._dial(self._data(terms, serializer), now)
 
-    def accept(self, connection: int) -> None:
-        """Let a remote peer's DataConnectionOffered come to be."""
-        self._get(connection).accept()
+    def call(self, peer: str, *, connection_id: str, now: float, metadata: Any = None) -> int:
+        """Call a peer, with tracks the runtime has; the number of the new connection.
+
+        ``connection_id`` is ``mc_`` and something random. MediaConnectionOpened or
+        MediaConnectionClosed with its error follows, in ``limits.ring_timeout`` and
+        ``limits.connect_timeout`` at most. Raises as :meth:`connect`, and LocalProtocolError
+        where there is no media.
+        """
+        if not self._has_media:
+            raise LocalProtocolError("this peer has no media")
+        terms = Terms(peer=peer, connection_id=connection_id, metadata=self._metadata(metadata))
+        return self._dial(self._media(terms), now)
+
+    def accept(self, connection: int, now: float) -> None:
+        """Let come to be what a remote peer offered."""
+        found = self._connections.demand(connection)
+        found.accept(now)
+        self._connections.settle(found)
 
     def send(self, connection: int, value: Any) -> int:
         """Queue a value; the serial number of the message.
@@ -173,11 +172,11 @@ class PeerProtocol:
         Call :meth:`next_frame` when told FramesReady. Raises UnsupportedValue, MessageTooBig,
         NotOpenYet and ConnectionClosed.
         """
-        return self._get(connection).send(value)
+        return self._connections.demand_data(connection).send(value)
 
     def withdraw(self, connection: int, serial: int) -> bool:
         """Take a queued message back; False once any of it has been handed out."""
-        found = self._connections.get(connection)
+        found = self._connections.data(connection)
         return found is not None and found.withdraw(serial)
 
     def sent(self, connection: int) -> int:
@@ -185,7 +184,7 @@ class PeerProtocol:
 
         0 for none, and for a connection that has ended.
         """
-        found = self._connections.get(connection)
+        found = self._connections.data(connection)
         return 0 if found is None else found.sent
 
     def close(self, connection: int, now: float, *, flush: bool = False) -> None:
@@ -196,29 +195,29 @@ class PeerProtocol:
         found = self._connections.get(connection)
         if found is None:
             return
-        if flush:
+        if flush and isinstance(found, DataProtocol):
             found.flush(now)
         else:
             found.close()
-        self._settle(found)
+        self._connections.settle(found)
 
     def fail(self, connection: int, error: PeerError) -> None:
         """End a connection for a reason of the runtime's, such as an inbox that is full."""
         found = self._connections.get(connection)
         if found is not None:
             found.hang_up(error)
-            self._settle(found)
+            self._connections.settle(found)
 
     def shut_down(self) -> None:
         """End every connection, tell the peers concerned and the server, and close for good."""
-        peers = dict.fromkeys(c.terms.peer for c in self._connections.values())
-        for connection in list(self._connections.values()):
+        peers = dict.fromkeys(c.terms.peer for c in self._connections)
+        for connection in self._connections:
             connection.close()
-            self._settle(connection)
+            self._connections.settle(connection)
         for peer in peers:
             self._session.send(messages.Leave(dst=peer))
         self._session.close()
-        self._early.clear()
+        self._connections.forget_early()
 
     # --- in: the server -------------------------------------------------------------------
 
@@ -256,7 +255,7 @@ class PeerProtocol:
             case messages.Offer(src=str(src)) if src != self.id:
                 self._receive_offer(src, message, now)
             case messages.Answer(src=str(src)):
-                self._receive_answer(src, message)
+                self._receive_answer(src, message, now)
             case messages.Candidate(src=str(src)):
                 self._receive_candidate(src, message, len(text))
             case messages.Leave(src=str(src)):
@@ -272,68 +271,88 @@ class PeerProtocol:
         """Answers MakeOffer."""
         if found := self._connections.get(connection):
             found.offer_made(sdp)
-            self._settle(found)
+            self._connections.settle(found)
 
     def answer_made(self, connection: int, sdp: str) -> None:
         """Answers MakeAnswer."""
         if found := self._connections.get(connection):
             found.answer_made(sdp)
-            self._settle(found)
+            self._connections.settle(found)
 
     def channel_opened(self, connection: int, max_message_size: int) -> None:
         """The data channel is open. The far side takes that many bytes in one frame."""
-        if found := self._connections.get(connection):
+        if found := self._connections.data(connection):
             found.channel_opened(max_message_size)
-            self._settle(found)
+            self._connections.settle(found)
+
+    def media_connected(self, connection: int) -> None:
+        """The RTCPeerConnection of a call is connected."""
+        found = self._connections.get(connection)
+        if isinstance(found, MediaProtocol):
+            found.connected()
+            self._connections.settle(found)
 
     def receive_frame(self, connection: int, frame: Frame, now: float) -> None:
         """One data channel message."""
-        if found := self._connections.get(connection):
+        if found := self._connections.data(connection):
             found.receive_frame(frame, now)
-            self._settle(found)
+            self._connections.settle(found)
 
     def next_frame(self, connection: int) -> Frame | None:
         """What to send next on this channel; call it only while there is room."""
-        found = self._connections.get(connection)
+        found = self._connections.data(connection)
         return None if found is None else found.next_frame()
 
     def channel_closed(self, connection: int) -> None:
         """The data channel, or all under it, was closed in order by the far side."""
         if found := self._connections.get(connection):
             found.channel_closed()
-            self._settle(found)
+            self._connections.settle(found)
 
     def rtc_failed(self, connection: int, reason: str) -> None:
         """The RTCPeerConnection has failed, or could not be made. ``reason`` is for people."""
         if found := self._connections.get(connection):
             found.rtc_failed(reason)
-            self._settle(found)
+            self._connections.settle(found)
 
     # --- routing --------------------------------------------------------------------------
 
     def _receive_offer(self, src: str, offer: messages.Offer, now: float) -> None:
-        key = (src, offer.connection_id)
-        if offer.kind != "data":
-            self._refuse(src, f"offers a {offer.kind[:20]!r} connection, which is not supported")
+        connection = self._examine(src, offer)
+        if isinstance(connection, str):
+            self._refuse(src, connection)
             return
-        serialization = offer.serialization
-        if serialization is None or serialization not in self._serializations:
-            name = "no serialization" if serialization is None else f"{serialization[:40]!r}"
-            self._refuse(src, f"offers a data connection with {name}, which is not supported")
-            return
-        if key in self._numbers:
+        if replaced := self._connections.find(src, offer.connection_id):
             # peerjs 1.5.5 lib/peer.ts: a second OFFER replaces the connection.
-            replaced = self._connections[self._numbers[key]]
             replaced.hang_up(ConnectionClosed("replaced by a new offer of the same connection id"))
-            self._settle(replaced)
-        pending = sum(not c.is_open and c.incoming for c in self._connections.values())
+            self._connections.settle(replaced)
+        pending = self._connections.pending
         if pending >= self._limits.pending_connections:
             self._refuse(src, f"offers a connection while {pending} wait to open: refused")
             return
         if len(self._connections) >= self._limits.connections:
             self._refuse(src, f"offers a connection while {len(self._connections)} are open")
             return
-        terms = Terms(
+        self._connections.add(connection)
+        connection.invite(offer.sdp, self._connections.take_early(src, offer.connection_id), now)
+        self._connections.settle(connection)
+
+    def _examine(self, src: str, offer: messages.Offer) -> AnyConnection | str:
+        """What an OFFER asks for, or why it cannot be."""
+        if offer.kind == "media" and self._has_media:
+            return self._media(
+                Terms(peer=src, connection_id=offer.connection_id, metadata=offer.metadata)
+            )
+        if offer.kind != "data":
+            return f"offers a {offer.kind[:20]!r} connection, which is not supported"
+        serialization = offer.serialization
+        if serialization is None or serialization not in self._serializations:
+            name = "no serialization" if serialization is None else f"{serialization[:40]!r}"
+            return f"offers a data connection with {name}, which is not supported"
+        serializer = serializer_for(serialization, self._limits, self._serializations)
+        if serializer.always_reliable and not offer.reliable:
+            return f"offers {serialization!r} without order, in which it cannot be read"
+        terms = DataTerms(
             peer=src,
             connection_id=offer.connection_id,
             label=offer.label or offer.connection_id,
@@ -341,91 +360,82 @@ class PeerProtocol:
             serialization=serialization,
             reliable=bool(offer.reliable),
         )
-        connection = self._add(
-            terms, serializer_for(serialization, self._limits, self._serializations)
-        )
-        connection.invite(offer.sdp, self._early.pop(key, []), now)
-        self._settle(connection)
+        return self._data(terms, serializer)
 
-    def _receive_answer(self, src: str, answer: messages.Answer) -> None:
-        connection = self._find(src, answer.connection_id)
-        if connection is None or not connection.receive_answer(answer.sdp):
+    def _receive_answer(self, src: str, answer: messages.Answer, now: float) -> None:
+        connection = self._connections.find(src, answer.connection_id)
+        if connection is None or not connection.receive_answer(answer.sdp, now):
             self._refuse(src, "answers no offer of ours")
+            return
+        self._connections.settle(connection)
 
     def _receive_candidate(self, src: str, message: messages.Candidate, size: int) -> None:
         if size > self._limits.candidate_bytes:
             self._refuse(src, f"candidate of {size} bytes exceeds {self._limits.candidate_bytes}")
             return
-        connection = self._find(src, message.connection_id)
+        connection = self._connections.find(src, message.connection_id)
         if connection is not None:
             kept = connection.receive_candidate(message.candidate)
         else:
-            kept = self._keep_early((src, message.connection_id), message.candidate)
+            kept = self._connections.keep_early(src, message.connection_id, message.candidate)
         if not kept:
             self._refuse(src, "more early candidates than are kept")
-
-    def _keep_early(self, key: tuple[str, str], candidate: Mapping[str, Any]) -> bool:
-        """CANDIDATEs may overtake their OFFER: the server's queues keep no order between nodes."""
-        kept = self._early.setdefault(key, [])
-        if len(kept) >= self._limits.early_candidates:
-            return False
-        kept.append(candidate)
-        if len(self._early) > self._limits.early_connections:
-            del self._early[next(iter(self._early))]
-        return True
 
     def _expire(self, src: str) -> None:
         # EXPIRE names no connection, so it is the answer to every offer not answered yet.
         error = PeerUnavailable(f"could not connect to peer {src!r}: it is not on the server")
-        for connection in self._with(src):
-            if connection.state is Data.OFFERED:
+        for connection in self._connections.of(src):
+            if connection.state is Connection.OFFERED:
                 connection.hang_up(error)
-                self._settle(connection)
+                self._connections.settle(connection)
 
     def _end_all(self, src: str, reason: PeerError) -> None:
-        for connection in self._with(src):
+        for connection in self._connections.of(src):
             connection.hang_up(None if connection.is_open else reason)
-            self._settle(connection)
+            self._connections.settle(connection)
 
     # --- inside ---------------------------------------------------------------------------
 
-    def _add(self, terms: Terms, serializer: Serializer) -> DataProtocol:
-        self._last_number += 1
-        connection = DataProtocol(
-            self._last_number,
+    def _metadata(self, metadata: Any) -> Any:
+        """A copy: what the application does to its own must not reach the wire half-way."""
+        text = jsontext.dumps(metadata)
+        if len(text) > self._limits.signaling_bytes // 2:
+            raise LocalProtocolError(f"metadata of {len(text)} bytes does not fit the signaling")
+        return jsontext.loads(text, max_depth=self._limits.nesting)
+
+    def _dial(self, connection: AnyConnection, now: float) -> int:
+        terms = connection.terms
+        if validate_id(terms.peer) == self.id:
+            raise InvalidId("a peer cannot dial itself")
+        if self._connections.find(terms.peer, terms.connection_id):
+            raise LocalProtocolError(f"connection id {terms.connection_id!r} is in use")
+        if self._session.state is not Session.OPEN:
+            raise Disconnected("not connected to the server: cannot dial")
+        if len(self._connections) >= self._limits.connections:
+            raise LocalProtocolError(f"{len(self._connections)} connections are open: no more")
+        self._connections.add(connection)
+        connection.dial(now)
+        self._connections.settle(connection)
+        return connection.number
+
+    def _data(self, terms: DataTerms, serializer: Serializer) -> DataProtocol:
+        return DataProtocol(
+            self._connections.next_number(),
             terms,
             serializer,
             signal=self._session.send,
             limits=self._limits,
             outbox=self._outbox,
         )
-        self._connections[connection.number] = connection
-        self._numbers[terms.peer, terms.connection_id] = connection.number
-        return connection
 
-    def _settle(self, connection: DataProtocol) -> None:
-        """After every call to a connection: note its deadline, or forget it."""
-        number = connection.number
-        if connection.deadline is None:
-            self._deadlines.pop(number, None)
-        else:
-            self._deadlines[number] = connection.deadline
-        if connection.state is Data.CLOSED and number in self._connections:
-            del self._connections[number]
-            del self._numbers[connection.terms.peer, connection.terms.connection_id]
-
-    def _get(self, connection: int) -> DataProtocol:
-        try:
-            return self._connections[connection]
-        except KeyError:
-            raise ConnectionClosed("the connection is closed") from None
-
-    def _find(self, peer: str, connection_id: str) -> DataProtocol | None:
-        number = self._numbers.get((peer, connection_id))
-        return None if number is None else self._connections[number]
-
-    def _with(self, peer: str) -> list[DataProtocol]:
-        return [c for c in self._connections.values() if c.terms.peer == peer]
+    def _media(self, terms: Terms) -> MediaProtocol:
+        return MediaProtocol(
+            self._connections.next_number(),
+            terms,
+            signal=self._session.send,
+            limits=self._limits,
+            outbox=self._outbox,
+        )
 
     def _refuse(self, peer: str | None, reason: str) -> None:
         self._outbox.events.append(SignalingRefused(peer, reason))

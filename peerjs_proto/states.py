@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from .errors import LocalProtocolError
 
 __all__ = [
     "DATA_TRANSITIONS",
+    "MEDIA_TRANSITIONS",
     "SESSION_TRANSITIONS",
-    "Data",
-    "DataCue",
+    "Connection",
+    "ConnectionCue",
     "Session",
     "SessionCue",
+    "Transitions",
     "advance",
 ]
 
@@ -84,9 +86,10 @@ SESSION_TRANSITIONS: Final[Mapping[Session, Mapping[SessionCue, Session]]] = {
 }
 
 
-class Data(enum.Enum):
-    """One data connection, from either side."""
+class Connection(enum.Enum):
+    """One data or media connection, from either side."""
 
+    NEW = "new"
     OFFERING = "offering"
     "Ours: the WebRTC engine is making the offer."
     OFFERED = "offered"
@@ -96,51 +99,83 @@ class Data(enum.Enum):
     ANSWERING = "answering"
     "Theirs: the engine is making the answer."
     CONNECTING = "connecting"
-    "Both descriptions are known; ICE, DTLS and SCTP are at work."
+    "Both descriptions are known; ICE, DTLS and, for data, SCTP are at work."
     OPEN = "open"
     DRAINING = "draining"
-    "We close once the far side has everything."
+    "Data: we close once the far side has everything."
     LINGERING = "lingering"
-    "The far side has sent its last; on an unordered channel some may still be under way."
+    "Data: the far side has sent its last; on an unordered channel some may be under way."
     CLOSED = "closed"
 
 
-class DataCue(enum.Enum):
-    """What moves a data connection."""
+class ConnectionCue(enum.Enum):
+    """What moves a connection."""
 
+    DIAL = "dial"
     OFFER_MADE = "offer made"
     ANSWERED = "answered"
+    INVITE = "invite"
     ACCEPT = "accept"
     ANSWER_MADE = "answer made"
-    CHANNEL_UP = "channel up"
+    CONNECTED = "connected"
     FLUSH = "flush"
     FAREWELL = "farewell"
     HANGUP = "hangup"
 
 
-DATA_TRANSITIONS: Final[Mapping[Data, Mapping[DataCue, Data]]] = {
-    Data.OFFERING: {DataCue.OFFER_MADE: Data.OFFERED, DataCue.HANGUP: Data.CLOSED},
-    Data.OFFERED: {DataCue.ANSWERED: Data.CONNECTING, DataCue.HANGUP: Data.CLOSED},
-    Data.INVITED: {DataCue.ACCEPT: Data.ANSWERING, DataCue.HANGUP: Data.CLOSED},
-    Data.ANSWERING: {DataCue.ANSWER_MADE: Data.CONNECTING, DataCue.HANGUP: Data.CLOSED},
-    Data.CONNECTING: {DataCue.CHANNEL_UP: Data.OPEN, DataCue.HANGUP: Data.CLOSED},
-    Data.OPEN: {
-        DataCue.FLUSH: Data.DRAINING,
-        DataCue.FAREWELL: Data.LINGERING,
-        DataCue.HANGUP: Data.CLOSED,
+Transitions: TypeAlias = Mapping[Connection, Mapping[ConnectionCue, Connection]]
+
+MEDIA_TRANSITIONS: Final[Transitions] = {
+    Connection.NEW: {
+        ConnectionCue.DIAL: Connection.OFFERING,
+        ConnectionCue.INVITE: Connection.INVITED,
     },
-    Data.DRAINING: {
-        # Both sides flush at once: each still waits for the other's channel to close.
-        DataCue.FAREWELL: Data.DRAINING,
-        DataCue.HANGUP: Data.CLOSED,
+    Connection.OFFERING: {
+        ConnectionCue.OFFER_MADE: Connection.OFFERED,
+        ConnectionCue.HANGUP: Connection.CLOSED,
     },
-    Data.LINGERING: {DataCue.FAREWELL: Data.LINGERING, DataCue.HANGUP: Data.CLOSED},
+    Connection.OFFERED: {
+        ConnectionCue.ANSWERED: Connection.CONNECTING,
+        ConnectionCue.HANGUP: Connection.CLOSED,
+    },
+    Connection.INVITED: {
+        ConnectionCue.ACCEPT: Connection.ANSWERING,
+        ConnectionCue.HANGUP: Connection.CLOSED,
+    },
+    Connection.ANSWERING: {
+        ConnectionCue.ANSWER_MADE: Connection.CONNECTING,
+        ConnectionCue.HANGUP: Connection.CLOSED,
+    },
+    Connection.CONNECTING: {
+        ConnectionCue.CONNECTED: Connection.OPEN,
+        ConnectionCue.HANGUP: Connection.CLOSED,
+    },
+    Connection.OPEN: {ConnectionCue.HANGUP: Connection.CLOSED},
     # ICE, the channel and the application each report an end; a second report is no error.
-    Data.CLOSED: {DataCue.HANGUP: Data.CLOSED},
+    Connection.CLOSED: {ConnectionCue.HANGUP: Connection.CLOSED},
 }
 
-_State = TypeVar("_State", Session, Data)
-_Cue = TypeVar("_Cue", SessionCue, DataCue)
+DATA_TRANSITIONS: Final[Transitions] = {
+    # Negotiated as media is; what is sent before the end may still have to arrive.
+    **MEDIA_TRANSITIONS,
+    Connection.OPEN: {
+        ConnectionCue.FLUSH: Connection.DRAINING,
+        ConnectionCue.FAREWELL: Connection.LINGERING,
+        ConnectionCue.HANGUP: Connection.CLOSED,
+    },
+    Connection.DRAINING: {
+        # Both sides flush at once: each still waits for the other's channel to close.
+        ConnectionCue.FAREWELL: Connection.DRAINING,
+        ConnectionCue.HANGUP: Connection.CLOSED,
+    },
+    Connection.LINGERING: {
+        ConnectionCue.FAREWELL: Connection.LINGERING,
+        ConnectionCue.HANGUP: Connection.CLOSED,
+    },
+}
+
+_State = TypeVar("_State", Session, Connection)
+_Cue = TypeVar("_Cue", SessionCue, ConnectionCue)
 
 
 def advance(table: Mapping[_State, Mapping[_Cue, _State]], state: _State, cue: _Cue) -> _State:

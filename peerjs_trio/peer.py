@@ -17,7 +17,8 @@ from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, Endpoint
 from peerjs_proto.errors import PeerError
 from peerjs_proto.limits import DEFAULT_LIMITS, Limits
 from peerjs_proto.peer import PeerProtocol
-from peerjs_proto.serialization import SERIALIZATIONS, Serializations
+from peerjs_proto.serialization import SERIALIZATIONS
+from peerjs_proto.serializer import Serializations
 from peerjs_proto.states import Session
 
 from .background import open_background
@@ -211,8 +212,9 @@ class Peer:
         """What went wrong and belongs to no connection of the application's, as it comes.
 
         SignalingRefused: a message dropped, and why. DataConnectionClosed: somebody's attempt
-        to connect to us failed. PeerDisconnected: the server is lost. The last 256 are kept
-        until somebody reads them. Ends when the peer is closed.
+        to connect to us failed. MessagesDropped: a far side never finished what it began to
+        send. PeerDisconnected: the server is lost. The last 256 are kept until somebody reads
+        them. Ends when the peer is closed.
         """
         return self._reports
 
@@ -257,6 +259,8 @@ class Peer:
                 self._rtcs[number].close_channel()
             case commands.CloseRtc(number):
                 self._rtcs.pop(number).close()
+            case commands.MakeMediaOffer() | commands.MakeMediaAnswer():
+                raise AssertionError("the core was told that there is no media")
             case _:
                 assert_never(command)
 
@@ -284,7 +288,7 @@ class Peer:
                     dialled_by_them=True,
                 )
                 with self._driver.turn() as core:
-                    core.accept(number)
+                    core.accept(number, anyio.current_time())
             case events.DataConnectionOpened(number):
                 connection = self._connections[number]
                 connection._opened()
@@ -293,6 +297,10 @@ class Peer:
             case events.MessageReceived(number, value, size):
                 if number in self._connections:
                     self._connections[number]._received(value, size)
+            case events.MessagesDropped(number, count):
+                who = self._connections[number].peer
+                _log.warning("dropped %d messages of %s that were never finished", count, who)
+                self._reports.put(event)
             case events.DataConnectionClosed(number, error):
                 connection = self._connections.pop(number)
                 if connection._dialled_by_them and not connection.is_open:
@@ -301,6 +309,12 @@ class Peer:
             case events.SignalingRefused(who, reason):
                 _log.warning("dropped a signaling message of %s: %s", who or "the server", reason)
                 self._reports.put(event)
+            case (
+                events.MediaConnectionOffered()
+                | events.MediaConnectionOpened()
+                | events.MediaConnectionClosed()
+            ):
+                raise AssertionError("the core was told that there is no media")
             case _:
                 assert_never(event)
 

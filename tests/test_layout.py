@@ -27,19 +27,26 @@ ORDER = [
     "endpoint",
     "binarypack",
     "chunks",
+    "serializer",
     "serialization",
     "states",
     "events",
     "commands",
     "outbox",
     "session",
+    "negotiation",
     "data",
+    "media",
+    "connections",
     "peer",
     "server_io",
     "server_http",
     "server",
 ]
-APART = [{"session", "data"}, {"peer", "server"}]
+APART = [
+    *({"session", "negotiation"}, {"session", "data"}, {"session", "media"}, {"data", "media"}),
+    {"peer", "server"},
+]
 
 # Libraries that may be named in these modules of peerjs_trio alone.
 CONFINED = {

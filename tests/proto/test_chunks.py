@@ -48,7 +48,7 @@ def test_a_frame_is_little_larger_than_its_piece(data: bytes, piece: int, chunk_
     whole = None
     for frame in split(data, chunk_id=chunk_id, piece_size=piece):
         assert len(frame) <= piece + FRAME_OVERHEAD
-        whole = reassembler.feed(unpack(frame))
+        whole = reassembler.feed(unpack(frame), 0.0)
     assert whole == data
 
 
@@ -85,37 +85,37 @@ def test_any_order_interleaved_and_repeated(data: st.DataObject) -> None:
     seen: list[dict[str, Any]] = []
     complete = {}
     for chunk in order:
-        whole = reassembler.feed(chunk)
+        whole = reassembler.feed(chunk, 0.0)
         seen.append(chunk)
         if whole is not None:
             complete[chunk["__peerData"]] = whole
         again = data.draw(st.sampled_from(seen))
         if again["__peerData"] not in complete:
-            assert reassembler.feed(again) is None
+            assert reassembler.feed(again, 0.0) is None
     assert complete == dict(enumerate(messages, 1))
     assert (reassembler.incomplete, reassembler.held_bytes) == (0, 0)
 
 
 def test_what_is_held_is_told() -> None:
     reassembler = Reassembler(DEFAULT_LIMITS)
-    reassembler.feed(_chunk(1, data=bytes(1000)))
-    reassembler.feed(_chunk(2, data=b"x"))
+    reassembler.feed(_chunk(1, data=bytes(1000)), 0.0)
+    reassembler.feed(_chunk(2, data=b"x"), 0.0)
     assert reassembler.incomplete == 2
     assert reassembler.held_bytes == 1000 + PIECE_COST
-    assert reassembler.feed(_chunk(1, n=1, data=b"y")) == bytes(1000) + b"y"
+    assert reassembler.feed(_chunk(1, n=1, data=b"y"), 0.0) == bytes(1000) + b"y"
     assert (reassembler.incomplete, reassembler.held_bytes) == (1, PIECE_COST)
 
 
 def test_an_id_is_free_again_once_complete() -> None:
     reassembler = Reassembler(DEFAULT_LIMITS)
     for text in (b"first", b"second"):
-        assert reassembler.feed(_chunk(data=text, total=1)) == text
+        assert reassembler.feed(_chunk(data=text, total=1), 0.0) == text
 
 
 def test_whole_doubles_are_integers() -> None:
     reassembler = Reassembler(DEFAULT_LIMITS)
-    assert reassembler.feed(_chunk(3.0, 0.0, b"a", 2.0)) is None
-    assert reassembler.feed(_chunk(3, 1, b"b", 2)) == b"ab"
+    assert reassembler.feed(_chunk(3.0, 0.0, b"a", 2.0), 0.0) is None
+    assert reassembler.feed(_chunk(3, 1, b"b", 2), 0.0) == b"ab"
 
 
 # --- what is refused --------------------------------------------------------------------------
@@ -140,50 +140,50 @@ _BAD_DATA: Final[list[Any]] = ["x", None, 1, [1], {}]
 def test_what_is_no_chunk_is_refused(chunk: dict[str, Any]) -> None:
     reassembler = Reassembler(DEFAULT_LIMITS)
     with pytest.raises(DecodeError):
-        reassembler.feed(chunk)
+        reassembler.feed(chunk, 0.0)
     assert (reassembler.incomplete, reassembler.held_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("total", [1, 3])
 def test_a_changed_total_is_refused(total: int) -> None:
     reassembler = Reassembler(DEFAULT_LIMITS)
-    reassembler.feed(_chunk(total=2))
+    reassembler.feed(_chunk(total=2), 0.0)
     with pytest.raises(DecodeError, match="one of 2"):
-        reassembler.feed(_chunk(total=total))
+        reassembler.feed(_chunk(total=total), 0.0)
 
 
 def test_a_message_too_large_is_refused() -> None:
     reassembler = Reassembler(_SMALL)
-    reassembler.feed(_chunk(n=0, total=3, data=bytes(_SMALL.message_bytes - 1)))
-    reassembler.feed(_chunk(n=1, total=3, data=b"x"))
+    reassembler.feed(_chunk(n=0, total=3, data=bytes(_SMALL.message_bytes - 1)), 0.0)
+    reassembler.feed(_chunk(n=1, total=3, data=b"x"), 0.0)
     with pytest.raises(LimitExceeded, match="message of more than 1024 bytes"):
-        reassembler.feed(_chunk(n=2, total=3, data=b"y"))
+        reassembler.feed(_chunk(n=2, total=3, data=b"y"), 0.0)
     assert reassembler.held_bytes == _SMALL.message_bytes - 1 + PIECE_COST
 
 
 def test_all_messages_together_are_bounded() -> None:
     reassembler = Reassembler(_SMALL)
-    reassembler.feed(_chunk(1, data=bytes(_SMALL.message_bytes)))
-    reassembler.feed(_chunk(2, data=bytes(_SMALL.message_bytes)))
+    reassembler.feed(_chunk(1, data=bytes(_SMALL.message_bytes)), 0.0)
+    reassembler.feed(_chunk(2, data=bytes(_SMALL.message_bytes)), 0.0)
     with pytest.raises(LimitExceeded, match="incomplete messages of more than 2048 bytes"):
-        reassembler.feed(_chunk(3))
+        reassembler.feed(_chunk(3), 0.0)
 
 
 def test_the_number_of_messages_is_bounded() -> None:
     reassembler = Reassembler(_SMALL)
     for chunk_id in (1, 2, 3):
-        reassembler.feed(_chunk(chunk_id))
+        reassembler.feed(_chunk(chunk_id), 0.0)
     with pytest.raises(LimitExceeded, match="more than 3 incomplete messages"):
-        reassembler.feed(_chunk(4))
-    assert reassembler.feed(_chunk(2, n=1)) == b"xx"
-    assert reassembler.feed(_chunk(4)) is None
+        reassembler.feed(_chunk(4), 0.0)
+    assert reassembler.feed(_chunk(2, n=1), 0.0) == b"xx"
+    assert reassembler.feed(_chunk(4), 0.0) is None
 
 
 @pytest.mark.parametrize("total", [9, 2**32, 2**64 - 1])
 def test_a_total_that_could_never_be_held_is_refused_at_once(total: int) -> None:
     reassembler = Reassembler(_SMALL)
     with pytest.raises(LimitExceeded, match=f"message of {total} chunks"):
-        reassembler.feed(_chunk(total=total))
+        reassembler.feed(_chunk(total=total), 0.0)
     assert reassembler.incomplete == 0
 
 
@@ -194,7 +194,7 @@ def test_a_flood_of_tiny_pieces_is_charged_more_than_it_takes() -> None:
     tracemalloc.start()
     reassembler = Reassembler(limits)
     for n, piece in enumerate(pieces):
-        reassembler.feed(_chunk(n=n, total=total, data=piece))
+        reassembler.feed(_chunk(n=n, total=total, data=piece), 0.0)
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert held < reassembler.held_bytes <= limits.partial_bytes
@@ -217,6 +217,67 @@ def test_whatever_comes_the_bounds_hold(chunks: list[dict[str, Any]]) -> None:
     reassembler = Reassembler(_SMALL)
     for chunk in chunks:
         with suppress(RemoteProtocolError):
-            reassembler.feed(chunk)
+            reassembler.feed(chunk, 0.0)
         assert reassembler.held_bytes <= _SMALL.partial_bytes
         assert reassembler.incomplete <= _SMALL.partial_messages
+
+
+# --- age --------------------------------------------------------------------------------------
+
+
+def test_a_piece_keeps_its_own_message_alive_and_no_other() -> None:
+    reassembler = Reassembler(Limits(partial_timeout=10.0))
+    reassembler.feed(_chunk(1, total=3), 0.0)
+    reassembler.feed(_chunk(2, total=3), 4.0)
+    reassembler.feed(_chunk(1, n=1, total=3), 8.0)
+    assert reassembler.deadline == 14.0
+    reassembler.feed(_chunk(2, total=3), 12.0)  # it is there already: no progress
+    assert reassembler.expire(14.0) == 1
+    assert reassembler.incomplete == 1
+    assert reassembler.deadline == 18.0
+    assert reassembler.feed(_chunk(1, n=2, total=3), 17.0) == b"xxx"
+    assert reassembler.deadline is None
+    assert reassembler.held_bytes == 0
+
+
+def test_what_comes_too_late_is_ignored() -> None:
+    reassembler = Reassembler(Limits(partial_timeout=10.0))
+    reassembler.feed(_chunk(1), 0.0)
+    assert reassembler.expire(10.0) == 1
+    assert reassembler.feed(_chunk(1, n=1), 11.0) is None
+    assert reassembler.feed(_chunk(1, n=0), 11.0) is None
+    assert reassembler.incomplete == reassembler.held_bytes == 0
+
+
+def test_dropped_ids_are_not_remembered_for_ever() -> None:
+    reassembler = Reassembler(_SMALL)
+    for chunk_id in range(1, 100):
+        reassembler.feed(_chunk(chunk_id), float(chunk_id * 1000))
+        assert reassembler.expire(chunk_id * 1000 + 60.0) == 1
+    reassembler.feed(_chunk(1), 1e6)
+    assert reassembler.incomplete == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 5), st.integers(0, 2), st.sampled_from([0.0, 1.0, 5.0, 11.0])),
+        max_size=60,
+    )
+)
+def test_what_is_held_is_always_counted_and_always_ends(
+    steps: list[tuple[int, int, float]],
+) -> None:
+    limits = Limits(partial_timeout=10.0, partial_messages=4)
+    reassembler = Reassembler(limits)
+    now = 0.0
+    for chunk_id, n, wait in steps:
+        now += wait
+        with suppress(LimitExceeded):
+            reassembler.feed(_chunk(chunk_id, n, total=3), now)
+        due = reassembler.deadline
+        assert (due is None) == (reassembler.incomplete == 0)
+        assert due is None or due - 10.0 <= now
+        assert reassembler.expire(now) <= 4
+        assert reassembler.incomplete * PIECE_COST <= reassembler.held_bytes
+    assert reassembler.expire(now + 10.0) <= 4
+    assert reassembler.incomplete == reassembler.held_bytes == 0

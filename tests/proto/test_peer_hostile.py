@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from peerjs_proto import commands, events
+from peerjs_proto.binarypack import pack
+from peerjs_proto.chunks import split
 from peerjs_proto.errors import (
     ConnectionClosed,
     DecodeError,
@@ -89,7 +91,7 @@ def test_early_candidates_are_kept_in_bounds_and_applied_later() -> None:
         bob.core.receive_text(offer(connectionId=connection_id), world.now)
         (offered,) = iter(bob.core.next_event, None)
         assert isinstance(offered, events.DataConnectionOffered)
-        bob.core.accept(offered.connection)
+        bob.core.accept(offered.connection, 0.0)
         added = [
             c for c in iter(bob.core.next_command, None) if isinstance(c, commands.AddCandidate)
         ]
@@ -167,3 +169,36 @@ def test_inputs_for_connections_that_are_gone_do_nothing() -> None:
     assert core.sent(pair.ours) == 0
     pair.alice.drain()
     assert len(pair.alice.events) == told
+
+
+def test_a_message_that_is_never_finished_is_dropped_and_reported() -> None:
+    pair = Pair(limits=Limits(partial_timeout=10.0))
+    first, *rest = split(pack("x" * 50_000), chunk_id=1)
+    bob, now = pair.bob, pair.world.now
+    bob.core.receive_frame(pair.theirs, first, now)
+    bob.drain()
+    pair.world.advance(9.9)
+    assert not bob.told(events.MessagesDropped)
+    pair.world.advance(0.1)
+    assert bob.told(events.MessagesDropped) == [events.MessagesDropped(pair.theirs, 1)]
+    for frame in rest:
+        bob.core.receive_frame(pair.theirs, frame, now + 10.0)
+    pair.say(pair.alice, pair.ours, "still here")
+    assert bob.values(pair.theirs) == ["still here"]
+    pair.world.advance(100.0)
+    assert len(bob.told(events.MessagesDropped)) == 1
+    assert not bob.closed(pair.theirs)
+
+
+def test_a_flush_ends_though_a_message_is_never_finished() -> None:
+    pair = Pair(limits=Limits(partial_timeout=10.0, flush_timeout=30.0, flush_linger=0.25))
+    first, *_ = split(pack("x" * 50_000), chunk_id=1)
+    bob, now = pair.bob, pair.world.now
+    bob.core.receive_frame(pair.theirs, first, now)
+    bob.core.receive_frame(pair.theirs, pack({"__peerData": {"type": "close"}}), now)
+    bob.drain()
+    pair.world.advance(9.9)
+    assert not bob.closed(pair.theirs)
+    pair.world.advance(0.4)
+    assert bob.told(events.MessagesDropped) == [events.MessagesDropped(pair.theirs, 1)]
+    assert bob.closed(pair.theirs) == [events.DataConnectionClosed(pair.theirs, None)]

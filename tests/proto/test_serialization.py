@@ -21,15 +21,14 @@ from peerjs_proto.errors import (
 )
 from peerjs_proto.jsontext import dumps
 from peerjs_proto.limits import CHUNK_SIZE, DEFAULT_LIMITS, Limits
-from peerjs_proto.serialization import (
-    SERIALIZATIONS,
+from peerjs_proto.serialization import SERIALIZATIONS, RawSerializer, serializer_for
+from peerjs_proto.serializer import (
     VALUE_COST,
     CloseRequested,
     Frame,
+    Incoming,
     Message,
-    RawSerializer,
     Serializer,
-    serializer_for,
 )
 from tests.proto.strategies import binary_values, json_values, mutated
 
@@ -40,6 +39,13 @@ def _new(name: str, limits: Limits = DEFAULT_LIMITS) -> Serializer:
 
 def _frames(serializer: Serializer, value: Any) -> list[Frame]:
     return list(serializer.encode(value).frames)
+
+
+def _decode(serializer: Serializer, frame: Frame, now: float = 0.0) -> Incoming | None:
+    """What one frame brings; none of PeerJS's own brings more than one message."""
+    found = list(serializer.decode(frame, now))
+    assert len(found) <= 1
+    return found[0] if found else None
 
 
 def _sendable(value: Any) -> bool:
@@ -80,12 +86,12 @@ def test_binary_there_and_back(value: object, max_message_size: int | None) -> N
     sender.max_message_size = max_message_size
     *parts, last = _frames(sender, value)
     for part in parts:
-        assert receiver.decode(part) is None
+        assert _decode(receiver, part) is None
         assert receiver.incomplete == 1
     assert all(
         max_message_size is None or len(frame) <= max_message_size for frame in [*parts, last]
     )
-    incoming = receiver.decode(last)
+    incoming = _decode(receiver, last)
     assert isinstance(incoming, Message)
     assert incoming.value == value
     assert receiver.incomplete == 0
@@ -96,7 +102,7 @@ def test_json_there_and_back(value: object) -> None:
     (frame,) = _frames(_new("json"), value)
     assert isinstance(frame, bytes)
     for received in (frame, frame.decode()):
-        incoming = _new("json").decode(received)
+        incoming = _decode(_new("json"), received)
         assert isinstance(incoming, Message)
         assert incoming.value == value
 
@@ -105,7 +111,7 @@ def test_json_there_and_back(value: object) -> None:
 def test_raw_there_and_back(value: str | bytes) -> None:
     (frame,) = _frames(_new("raw"), value)
     assert type(frame) is type(value)
-    incoming = _new("raw").decode(frame)
+    incoming = _decode(_new("raw"), frame)
     assert isinstance(incoming, Message)
     assert incoming.value == value
 
@@ -126,7 +132,7 @@ def test_an_inbox_is_charged_for_bytes_and_values(
     outgoing = _new(name).encode(value)
     assert outgoing.size == encoded
     receiver = _new(name)
-    *_, incoming = [receiver.decode(frame) for frame in outgoing.frames]
+    *_, incoming = [_decode(receiver, frame) for frame in outgoing.frames]
     assert incoming == Message(value, encoded + VALUE_COST * items)
 
 
@@ -162,7 +168,7 @@ def test_raw_is_bound_by_the_far_side_alone() -> None:
 
 def test_raw_has_no_framing() -> None:
     assert _new("raw").close_marker() is None
-    assert _new("raw").decode('{"__peerData":{"type":"close"}}') == Message(
+    assert _decode(_new("raw"), '{"__peerData":{"type":"close"}}') == Message(
         '{"__peerData":{"type":"close"}}', 31 + VALUE_COST
     )
 
@@ -183,7 +189,7 @@ def test_json_is_sent_below_16300_bytes() -> None:
 
 def test_json_of_any_size_is_received() -> None:
     text = "x" * 1_000_000
-    assert _new("json").decode(dumps(text).encode()) == Message(text, 1_000_002 + VALUE_COST)
+    assert _decode(_new("json"), dumps(text).encode()) == Message(text, 1_000_002 + VALUE_COST)
 
 
 @pytest.mark.parametrize("value", [b"", {"a": b""}, {1: 2}, float("nan")])
@@ -193,7 +199,7 @@ def test_json_takes_what_json_has(value: object) -> None:
 
 
 def test_json_knows_no_chunks() -> None:
-    incoming = _new("json").decode(b'{"__peerData":1,"n":0,"data":"","total":2}')
+    incoming = _decode(_new("json"), b'{"__peerData":1,"n":0,"data":"","total":2}')
     assert isinstance(incoming, Message)
 
 
@@ -237,17 +243,17 @@ def test_a_smaller_far_side_gets_smaller_chunks() -> None:
 def test_messages_interleave() -> None:
     sender, receiver = _new("binary"), _new("binary")
     long, short = sender.encode("x" * 40_000).frames, sender.encode("y").frames
-    assert receiver.decode(next(long)) is None
-    assert receiver.decode(next(short)) == Message("y", 2 + VALUE_COST)
-    assert receiver.decode(next(long)) is None
-    assert receiver.decode(next(long)) == Message("x" * 40_000, 40_003 + VALUE_COST)
+    assert _decode(receiver, next(long)) is None
+    assert _decode(receiver, next(short)) == Message("y", 2 + VALUE_COST)
+    assert _decode(receiver, next(long)) is None
+    assert _decode(receiver, next(long)) == Message("x" * 40_000, 40_003 + VALUE_COST)
 
 
 @pytest.mark.parametrize("falsy", [None, False, 0, ""])
 def test_what_javascript_finds_falsy_is_no_framing(falsy: object) -> None:
     value = {"__peerData": falsy}
     for name, frame in (("binary", pack(value)), ("json", dumps(value).encode())):
-        incoming = _new(name).decode(frame)
+        incoming = _decode(_new(name), frame)
         assert isinstance(incoming, Message)
         assert incoming.value == value
 
@@ -258,10 +264,10 @@ def test_what_javascript_finds_falsy_is_no_framing(falsy: object) -> None:
 def test_framing_that_says_nothing_is_refused(value: object) -> None:
     binary = _new("binary")
     if value == {"type": "close"}:
-        assert binary.decode(pack({"__peerData": value})) == CloseRequested()
+        assert _decode(binary, pack({"__peerData": value})) == CloseRequested()
     else:
         with pytest.raises(DecodeError):
-            binary.decode(pack({"__peerData": value}))
+            _decode(binary, pack({"__peerData": value}))
 
 
 @pytest.mark.parametrize("inner", [1, "x"])
@@ -269,19 +275,19 @@ def test_a_chunk_inside_chunks_is_refused(inner: object) -> None:
     nested = pack({"__peerData": inner, "n": 0, "data": b"x", "total": 1})
     (frame,) = split(nested, chunk_id=1)
     with pytest.raises(DecodeError, match="chunk inside chunks"):
-        _new("binary").decode(frame)
+        _decode(_new("binary"), frame)
 
 
 def test_rubbish_in_chunks_is_refused() -> None:
     (frame,) = split(b"\xc4", chunk_id=1)
     with pytest.raises(DecodeError, match="no type byte"):
-        _new("binary").decode(frame)
+        _decode(_new("binary"), frame)
 
 
 @pytest.mark.parametrize("frame", [b"", "", "text", b"\x01\x01", b"\xc9"])
 def test_what_is_no_binarypack_is_refused(frame: Frame) -> None:
     with pytest.raises(DecodeError):
-        _new("binary").decode(frame)
+        _decode(_new("binary"), frame)
 
 
 # --- what all of them do ----------------------------------------------------------------------
@@ -297,7 +303,7 @@ def test_a_message_cannot_be_none_or_framing(name: str) -> None:
             serializer.encode({"a": 1, "__peerData": value})
     inside = [None, {"__peerData": 1}]
     (frame,) = _frames(serializer, inside)
-    incoming = serializer.decode(frame)
+    incoming = _decode(serializer, frame)
     assert isinstance(incoming, Message)
     assert incoming.value == inside
 
@@ -306,14 +312,14 @@ def test_a_message_cannot_be_none_or_framing(name: str) -> None:
 def test_closing(name: str) -> None:
     marker = _new(name).close_marker()
     assert isinstance(marker, bytes)
-    assert _new(name).decode(marker) == CloseRequested()
+    assert _decode(_new(name), marker) == CloseRequested()
     expected = {"__peerData": {"type": "close"}}
     assert marker == (pack(expected) if name == "binary" else dumps(expected).encode())
 
 
 def test_closing_may_come_in_chunks() -> None:
     (frame,) = split(pack({"__peerData": {"type": "close"}}), chunk_id=1)
-    assert _new("binary").decode(frame) == CloseRequested()
+    assert _decode(_new("binary"), frame) == CloseRequested()
 
 
 @pytest.mark.parametrize("name", ["binary", "json"])
@@ -341,15 +347,15 @@ def test_what_was_refused_left_nothing_behind(name: str) -> None:
 )
 def test_received_messages_are_bounded(name: str, frame: Frame) -> None:
     with pytest.raises(LimitExceeded):
-        _new(name, Limits(message_bytes=100)).decode(frame)
+        _decode(_new(name, Limits(message_bytes=100)), frame)
 
 
 def test_messages_received_in_chunks_are_bounded() -> None:
     first, second = _frames(_new("binary"), bytes(20_000))
     receiver = _new("binary", Limits(message_bytes=20_000))
-    assert receiver.decode(first) is None
+    assert _decode(receiver, first) is None
     with pytest.raises(LimitExceeded):
-        receiver.decode(second)
+        _decode(receiver, second)
 
 
 @pytest.mark.parametrize("name", ["binary", "json"])
@@ -357,8 +363,8 @@ def test_received_values_are_bounded(name: str) -> None:
     (frame,) = _frames(_new(name), [[[1, 2, 3]]])
     for limits in (Limits(nesting=2), Limits(message_items=5)):
         with pytest.raises(DecodeError):
-            _new(name, limits).decode(frame)
-    assert _new(name, Limits(nesting=3, message_items=6)).decode(frame)
+            _decode(_new(name, limits), frame)
+    assert _decode(_new(name, Limits(nesting=3, message_items=6)), frame)
 
 
 @pytest.mark.parametrize("name", sorted(SERIALIZATIONS))
@@ -369,10 +375,36 @@ def test_received_values_are_bounded(name: str) -> None:
 )
 def test_any_frame_raises_remote_protocol_error_only(name: str, frame: Frame) -> None:
     with suppress(RemoteProtocolError):
-        _new(name).decode(frame)
+        _decode(_new(name), frame)
 
 
 @given(mutated(st.binary(min_size=1, max_size=99).map(lambda data: next(split(data, chunk_id=1)))))
 def test_mutated_chunks_raise_remote_protocol_error_only(frame: bytes) -> None:
     with suppress(RemoteProtocolError):
-        _new("binary").decode(frame)
+        _decode(_new("binary"), frame)
+
+
+# --- what is never finished -------------------------------------------------------------------
+
+
+def test_a_message_that_is_never_finished_is_dropped() -> None:
+    binary = _new("binary", Limits(partial_timeout=60.0))
+    first, *rest = split(pack("x" * 50_000), chunk_id=1)
+    assert binary.deadline is None
+    assert _decode(binary, first, now=100.0) is None
+    assert binary.deadline == 160.0
+    assert binary.expire(159.9) == 0
+    assert binary.incomplete == 1
+    assert binary.expire(160.0) == 1
+    assert binary.incomplete == 0
+    assert binary.deadline is None
+    assert [_decode(binary, frame, now=161.0) for frame in rest] == [None] * len(rest)
+    assert binary.incomplete == 0
+
+
+@pytest.mark.parametrize("name", ["json", "raw"])
+def test_what_has_no_parts_never_expires(name: str) -> None:
+    serializer = _new(name)
+    assert serializer.deadline is None
+    assert serializer.incomplete == serializer.expire(1e9) == 0
+    assert not serializer.always_reliable

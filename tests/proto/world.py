@@ -18,7 +18,7 @@ from peerjs_proto.endpoint import Endpoint
 from peerjs_proto.events import DataConnectionClosed
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
-from peerjs_proto.serialization import Frame
+from peerjs_proto.serializer import Frame
 
 __all__ = ["Node", "World"]
 
@@ -60,7 +60,7 @@ class Node:
             elif event := self.core.next_event():
                 self.events.append(event)
                 if self.world.auto_accept and isinstance(event, events.DataConnectionOffered):
-                    self.core.accept(event.connection)
+                    self.core.accept(event.connection, self.world.now)
             else:
                 return
 

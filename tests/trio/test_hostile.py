@@ -102,7 +102,7 @@ async def test_a_flood_of_early_candidates_is_bounded(network: FakeNetwork) -> N
             for _ in range(50):
                 socket.put(candidate(f"dc_{n}"))
         await anyio.sleep(1)
-        early = alice._core._early
+        early = alice._core._connections._early
         assert len(early) <= limits.early_connections
         assert all(len(kept) <= limits.early_candidates for kept in early.values())
         assert alice.is_open

@@ -1,0 +1,127 @@
+"""All connections of one peer: by number, by remote peer, and by when each wants to be woken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+from .data import DataProtocol
+from .errors import ConnectionClosed, LocalProtocolError
+from .limits import Limits
+from .media import MediaProtocol
+from .states import Connection
+
+__all__ = ["AnyConnection", "Connections"]
+
+AnyConnection: TypeAlias = DataProtocol | MediaProtocol
+
+
+class Connections:
+    """Used by :class:`~peerjs_proto.peer.PeerProtocol`, which calls :meth:`settle` after each
+    call to a connection."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_number: dict[int, AnyConnection] = {}
+        self._by_id: dict[tuple[str, str], AnyConnection] = {}
+        self._deadlines: dict[int, float] = {}
+        self._early: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        self._last_number = 0
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def __iter__(self) -> Iterator[AnyConnection]:
+        """A copy: connections may end while one goes through them."""
+        return iter(list(self._by_number.values()))
+
+    @property
+    def pending(self) -> int:
+        """Those that others offered and that have not opened."""
+        return sum(not c.is_open and c.incoming for c in self._by_number.values())
+
+    # --- finding --------------------------------------------------------------------------
+
+    def get(self, number: int) -> AnyConnection | None:
+        """By our own number; None if it has ended."""
+        return self._by_number.get(number)
+
+    def data(self, number: int) -> DataProtocol | None:
+        """The same, where it is a data connection."""
+        found = self._by_number.get(number)
+        return found if isinstance(found, DataProtocol) else None
+
+    def demand(self, number: int) -> AnyConnection:
+        """Raises ConnectionClosed."""
+        found = self._by_number.get(number)
+        if found is None:
+            raise ConnectionClosed("the connection is closed")
+        return found
+
+    def demand_data(self, number: int) -> DataProtocol:
+        """Raises ConnectionClosed, and LocalProtocolError for a media connection."""
+        found = self.demand(number)
+        if not isinstance(found, DataProtocol):
+            raise LocalProtocolError("a media connection carries no messages")
+        return found
+
+    def find(self, peer: str, connection_id: str) -> AnyConnection | None:
+        """By what the wire says."""
+        return self._by_id.get((peer, connection_id))
+
+    def of(self, peer: str) -> list[AnyConnection]:
+        """All with one remote peer."""
+        return [c for c in self._by_number.values() if c.terms.peer == peer]
+
+    # --- coming and going -----------------------------------------------------------------
+
+    def next_number(self) -> int:
+        """Never given twice."""
+        self._last_number += 1
+        return self._last_number
+
+    def add(self, connection: AnyConnection) -> None:
+        self._by_number[connection.number] = connection
+        self._by_id[connection.terms.peer, connection.terms.connection_id] = connection
+
+    def settle(self, connection: AnyConnection) -> None:
+        """Note the connection's deadline, or forget it."""
+        number = connection.number
+        if connection.deadline is None:
+            self._deadlines.pop(number, None)
+        else:
+            self._deadlines[number] = connection.deadline
+        if connection.state is Connection.CLOSED and number in self._by_number:
+            del self._by_number[number]
+            del self._by_id[connection.terms.peer, connection.terms.connection_id]
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next is due."""
+        return min(self._deadlines.values(), default=None)
+
+    def due(self, now: float) -> list[AnyConnection]:
+        """Those whose deadline has come."""
+        return [self._by_number[n] for n, due in self._deadlines.items() if due <= now]
+
+    # --- CANDIDATEs that came before their OFFER ------------------------------------------
+
+    def keep_early(self, peer: str, connection_id: str, candidate: Mapping[str, Any]) -> bool:
+        """They may overtake it: a server's queues keep no order between nodes.
+
+        False if there are too many of them to keep.
+        """
+        kept = self._early.setdefault((peer, connection_id), [])
+        if len(kept) >= self._limits.early_candidates:
+            return False
+        kept.append(candidate)
+        if len(self._early) > self._limits.early_connections:
+            del self._early[next(iter(self._early))]
+        return True
+
+    def take_early(self, peer: str, connection_id: str) -> list[Mapping[str, Any]]:
+        """Those kept for this connection; they are kept no longer."""
+        return self._early.pop((peer, connection_id), [])
+
+    def forget_early(self) -> None:
+        self._early.clear()

@@ -1,0 +1,208 @@
+"""What data and media connections have in common: how they come to be, and that they end.
+
+Rules from peerjs 1.5.5 ``lib/negotiator.ts`` and ``lib/peer.ts``. Unlike there, every dial ends
+in an answer, and nothing waits for ever.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from . import messages
+from .commands import AddCandidate, ApplyAnswer, CloseRtc, Command
+from .errors import (
+    ConnectionClosed,
+    ConnectTimeout,
+    Disconnected,
+    NegotiationFailed,
+    PeerError,
+)
+from .events import Event
+from .limits import Limits
+from .outbox import Outbox
+from .states import Connection, ConnectionCue, Transitions, advance
+
+__all__ = ["Negotiation", "Terms"]
+
+
+@attrs.frozen(kw_only=True)
+class Terms:
+    """What the offerer decides for both ends."""
+
+    peer: str
+    "The remote id."
+    connection_id: str
+    metadata: Any
+
+
+class Negotiation(ABC):
+    """One connection, data or media; used by :class:`~peerjs_proto.peer.PeerProtocol`.
+
+    After every call its owner looks at ``deadline`` and ``state``.
+    """
+
+    table: ClassVar[Transitions]
+    "Which states it goes through."
+
+    def __init__(
+        self,
+        number: int,
+        terms: Terms,
+        *,
+        signal: Callable[[messages.Message], bool],
+        limits: Limits,
+        outbox: Outbox,
+    ) -> None:
+        self.number = number
+        self.terms = terms
+        self.state = Connection.NEW
+        self.deadline: float | None = None
+        self.incoming = False
+        self._signal = signal
+        self._limits = limits
+        self._outbox = outbox
+        self._offer = ""
+        self._early: list[Mapping[str, Any]] = []
+
+    # --- what differs ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _make_offer(self) -> Command: ...
+
+    @abstractmethod
+    def _make_answer(self, offer: str) -> Command: ...
+
+    @abstractmethod
+    def _offer_message(self, sdp: str) -> messages.Offer: ...
+
+    @abstractmethod
+    def _offered(self) -> Event: ...
+
+    @abstractmethod
+    def _closed(self, error: PeerError | None) -> Event: ...
+
+    @property
+    @abstractmethod
+    def _answer_timeout(self) -> float:
+        """Seconds an offer, ours or theirs, may go without an answer."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it came to be, and has not ended."""
+        return self.state is Connection.OPEN
+
+    # --- ours -----------------------------------------------------------------------------
+
+    def dial(self, now: float) -> None:
+        self._advance(ConnectionCue.DIAL)
+        self.deadline = now + self._answer_timeout
+        self._command(self._make_offer())
+
+    def offer_made(self, sdp: str) -> None:
+        if self.state is not Connection.OFFERING:
+            return
+        self._advance(ConnectionCue.OFFER_MADE)
+        if not self._signal(self._offer_message(sdp)):
+            self.hang_up(Disconnected("the connection to the server is lost: cannot dial"))
+
+    def receive_answer(self, sdp: str, now: float) -> bool:
+        """False if there is no offer of ours that waits for one."""
+        if self.state is not Connection.OFFERED:
+            return False
+        self._advance(ConnectionCue.ANSWERED)
+        self._command(ApplyAnswer(self.number, sdp))
+        return True
+
+    # --- theirs ---------------------------------------------------------------------------
+
+    def invite(self, offer: str, early: list[Mapping[str, Any]], now: float) -> None:
+        self.incoming = True
+        self._advance(ConnectionCue.INVITE)
+        self.deadline = now + self._answer_timeout
+        self._offer, self._early = offer, early
+        self._outbox.events.append(self._offered())
+
+    def accept(self, now: float) -> None:
+        self._advance(ConnectionCue.ACCEPT)
+        self.deadline = now + self._limits.connect_timeout
+        self._command(self._make_answer(self._offer))
+        for candidate in self._early:
+            self._command(AddCandidate(self.number, candidate))
+        self._offer, self._early = "", []
+
+    def answer_made(self, sdp: str) -> None:
+        if self.state is not Connection.ANSWERING:
+            return
+        self._advance(ConnectionCue.ANSWER_MADE)
+        offer = self._offer_message("")
+        sent = self._signal(
+            messages.Answer(
+                dst=offer.dst, kind=offer.kind, connection_id=offer.connection_id, sdp=sdp
+            )
+        )
+        if not sent:
+            self.hang_up(Disconnected("the connection to the server is lost: cannot answer"))
+
+    # --- both -----------------------------------------------------------------------------
+
+    def receive_candidate(self, candidate: Mapping[str, Any]) -> bool:
+        """False if there are too many of them to keep."""
+        if self.state is Connection.INVITED:
+            if len(self._early) >= self._limits.early_candidates:
+                return False
+            self._early.append(candidate)
+        elif self.state is not Connection.CLOSED:
+            self._command(AddCandidate(self.number, candidate))
+        return True
+
+    def close(self) -> None:
+        """Close at once. A dial that is given up has failed, like every other that fails."""
+        given_up = not (self.is_open or self.incoming)
+        self.hang_up(ConnectionClosed("closed by this side") if given_up else None)
+
+    def channel_closed(self) -> None:
+        if self.is_open:
+            self.hang_up(None)
+        else:
+            self.hang_up(NegotiationFailed("the far side closed the connection as it opened"))
+
+    def rtc_failed(self, reason: str) -> None:
+        if self.is_open:
+            self.hang_up(ConnectionClosed(f"lost the connection: {reason}"))
+        else:
+            self.hang_up(NegotiationFailed(f"could not connect to {self.terms.peer!r}: {reason}"))
+
+    def hang_up(self, error: PeerError | None) -> None:
+        """End now. Says so once; later calls do nothing."""
+        if self.state is not Connection.CLOSED:
+            if self.state is not Connection.INVITED:
+                self._command(CloseRtc(self.number))
+            self._outbox.events.append(self._closed(error))
+        self._advance(ConnectionCue.HANGUP)
+        self.deadline = None
+        self._offer, self._early = "", []
+
+    def handle_timeout(self, now: float) -> None:
+        if self.deadline is None or now < self.deadline:
+            return
+        peer = repr(self.terms.peer)
+        match self.state:
+            case Connection.OFFERING | Connection.OFFERED:
+                what, patience = f"no answer from {peer}", self._answer_timeout
+            case Connection.INVITED:
+                what, patience = f"the offer of {peer} not accepted", self._answer_timeout
+            case _:
+                what, patience = f"no connection to {peer}", self._limits.connect_timeout
+        self.hang_up(ConnectTimeout(f"{what} within {patience:g} s"))
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _command(self, command: Command) -> None:
+        self._outbox.commands.append(command)
+
+    def _advance(self, cue: ConnectionCue) -> None:
+        self.state = advance(self.table, self.state, cue)
