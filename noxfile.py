@@ -17,7 +17,7 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
-CHECKED = ["peerjs_proto", "peerjs_trio", "tests", "noxfile.py"]
+CHECKED = ["peerjs_proto", "peerjs_trio", "tests", "docs", "noxfile.py"]
 
 BROWSER = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
 """Programs that the browser tests need, and Debian's packages of them."""
@@ -44,6 +44,13 @@ def core(session: nox.Session) -> None:
     """The tests of peerjs_proto, where there is nothing but attrs, pytest and hypothesis."""
     session.install("-e", ".", *group("core"))
     session.run("python", "-m", "pytest", "tests/proto", *session.posargs)
+
+
+@nox.session
+def states(session: nox.Session) -> None:
+    """Make docs/states.md from the tables. ``-- --check`` fails if it is stale."""
+    session.install("-e", ".")
+    session.run("python", "docs/make_states.py", *session.posargs)
 
 
 @nox.session

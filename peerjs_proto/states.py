@@ -30,6 +30,7 @@ class Session(enum.Enum):
     """A peer's standing with its server."""
 
     NEW = "new"
+    "Not started."
     FETCHING_ID = "fetching id"
     "Asking the server over HTTP for an id."
     CONNECTING = "connecting"
@@ -37,8 +38,9 @@ class Session(enum.Enum):
     OPENING = "opening"
     "The WebSocket is up; the server has not said OPEN."
     OPEN = "open"
+    "Registered: dialling and being dialled work."
     LOST = "lost"
-    "No server any more; data connections live on."
+    "No server any more; connections live on."
     CLOSED = "closed"
     "By our own wish, for good."
 
@@ -90,6 +92,7 @@ class Connection(enum.Enum):
     """One data or media connection, from either side."""
 
     NEW = "new"
+    "Left at once: by a dial of ours, or an OFFER that came."
     OFFERING = "offering"
     "Ours: the WebRTC engine is making the offer."
     OFFERED = "offered"
@@ -101,11 +104,13 @@ class Connection(enum.Enum):
     CONNECTING = "connecting"
     "Both descriptions are known; ICE, DTLS and, for data, SCTP are at work."
     OPEN = "open"
+    "Frames, or media, pass both ways."
     DRAINING = "draining"
     "Data: we close once the far side has everything."
     LINGERING = "lingering"
     "Data: the far side has sent its last; on an unordered channel some may be under way."
     CLOSED = "closed"
+    "For good; its number is not used again."
 
 
 class ConnectionCue(enum.Enum):
