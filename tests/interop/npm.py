@@ -14,7 +14,17 @@ from tests.interop.programs import find_program
 
 __all__ = ["PINS", "install_node_modules"]
 
-PINS: Final = ("peerjs@1.5.5", "peer@1.0.2", "peerjs-js-binarypack@2.1.0")
+PINS: Final = (
+    "peerjs@1.5.5",
+    "peer@1.0.2",
+    "peerjs-js-binarypack@2.1.0",
+    # Other versions stand beside these under names of their own.
+    "peerjs-1.3@npm:peerjs@1.3.2",
+    "peerjs-1.4@npm:peerjs@1.4.7",
+    "peerjs-1.5.0@npm:peerjs@1.5.0",
+    "peerjs-2.0@npm:peerjs@2.0.0-beta.3",
+    "peer-0.6@npm:peer@0.6.1",
+)
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _NODE: Final = "install Node.js 20 or newer (Debian: apt install nodejs npm)"

@@ -1,9 +1,9 @@
-// Runs the real npm PeerServer with the options given as JSON, and prints the port it got.
+// Runs a real npm PeerServer, given its package and its options as JSON; prints the port it got.
 "use strict";
 
-const { PeerServer } = require("peer");
+const { PeerServer } = require(process.argv[2]);
 
-PeerServer({ host: "127.0.0.1", port: 0, ...JSON.parse(process.argv[2]) }, (server) => {
+PeerServer({ host: "127.0.0.1", port: 0, ...JSON.parse(process.argv[3]) }, (server) => {
   console.log(server.address().port);
 });
 

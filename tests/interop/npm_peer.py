@@ -41,10 +41,12 @@ async def open_npm_peer(
     alive_timeout: float = 60.0,
     expire_timeout: float = 5.0,
     concurrent_limit: int = 5000,
+    package: str = "peer",
 ) -> AsyncIterator[NpmPeer]:
     """Run npm peer on a port of its own choice. Should it die before its time, that raises.
 
-    The arguments are those of :func:`peerjs_trio.open_server`, times in seconds.
+    The arguments are those of :func:`peerjs_trio.open_server`, times in seconds; ``package`` is
+    the version, by its name in :data:`tests.interop.npm.PINS`.
     """
     node = find_program("node", install="install Node.js 20 or newer")
     options = {
@@ -57,7 +59,7 @@ async def open_npm_peer(
     }
     start = partial(
         trio.run_process,
-        [node, str(_SCRIPT), json.dumps(options)],
+        [node, str(_SCRIPT), package, json.dumps(options)],
         env=os.environ | {"NODE_PATH": str(node_modules)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -6,7 +6,7 @@
 import { MsgPack } from "/npm/peerjs/dist/serializer.msgpack.mjs";
 import { decode, digest, encode, make, numbered } from "./values.js";
 
-const { Peer } = window.peerjs;
+const { Peer } = window.peerjs ?? window; // 2.0 beta has no name around it
 
 // Chromium, when called, now and then loses what it sends in the very moment of `open`.
 const SETTLE_MS = 150;
