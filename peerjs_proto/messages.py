@@ -94,6 +94,11 @@ class Offer:
     extra: Mapping[str, Any] = _NOTHING
     "Members of the payload that PeerJS does not know."
 
+    @property
+    def before_1_5(self) -> bool:
+        """From peerjs 1.4 or older. They name their browser; 1.5 and 2.0 beta do not."""
+        return "browser" in self.extra
+
 
 @attrs.frozen(kw_only=True)
 class Answer:
@@ -105,6 +110,11 @@ class Answer:
     connection_id: str
     sdp: str
     extra: Mapping[str, Any] = _NOTHING
+
+    @property
+    def before_1_5(self) -> bool:
+        """As :attr:`Offer.before_1_5`."""
+        return "browser" in self.extra
 
 
 @attrs.frozen(kw_only=True)

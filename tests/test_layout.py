@@ -24,6 +24,7 @@ ORDER = [
     "limits",
     "jsontext",
     "messages",
+    "versions",
     "endpoint",
     "binarypack",
     "chunks",
