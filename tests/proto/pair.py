@@ -7,7 +7,7 @@ from typing import Any
 from peerjs_proto import events
 from peerjs_proto.errors import PeerError
 from peerjs_proto.limits import Limits
-from tests.proto.world import Node, World
+from peerjs_proto.testing.world import Node, World
 
 __all__ = ["Pair", "dial_error"]
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from peerjs_proto.binarypack import pack, unpack, unpack_counted
 from peerjs_proto.errors import DecodeError, MessageTooBig, UnsupportedValue
-from tests.proto.strategies import binary_values, mutated
+from peerjs_proto.testing.mutations import mutated
+from peerjs_proto.testing.values import binary_values
 
 # --- there and back ---------------------------------------------------------------------------
 

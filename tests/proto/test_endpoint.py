@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from peerjs_proto.endpoint import CLOUD, Endpoint, validate_id
 from peerjs_proto.errors import InvalidId
-from tests.proto.signaling import ids
+from peerjs_proto.testing.messages import ids
 
 
 def test_the_cloud() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from peerjs_proto.errors import DecodeError, LocalProtocolError, UnsupportedValue
 from peerjs_proto.jsontext import dumps, loads, loads_counted, well_formed
-from tests.proto.strategies import json_values, mutated
+from peerjs_proto.testing.mutations import mutated
+from peerjs_proto.testing.values import json_values
 
 # --- there and back ---------------------------------------------------------------------------
 

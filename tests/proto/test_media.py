@@ -17,7 +17,7 @@ from peerjs_proto.errors import (
 )
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
-from tests.proto.world import ENDPOINT
+from peerjs_proto.testing.world import ENDPOINT
 
 OFFER = {"type": "OFFER", "src": "bob", "payload": {"type": "media", "connectionId": "mc_1"}}
 LIMITS = Limits(ring_timeout=30.0, connect_timeout=5.0)

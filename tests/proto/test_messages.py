@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from peerjs_proto import messages
 from peerjs_proto.errors import DecodeError, UnsupportedValue
 from peerjs_proto.limits import Limits
-from tests.proto.signaling import json_values, signaling
+from peerjs_proto.testing.messages import signaling
+from peerjs_proto.testing.values import json_values
 
 SAMPLES = json.loads((Path(__file__).parent / "data" / "wire-samples.json").read_text())
 FRAMES = {sample["name"]: sample["frame"] for sample in SAMPLES["frames"]}
@@ -79,7 +80,7 @@ def test_any_text_decodes_or_raises_decode_error(text: str | bytes) -> None:
 @given(
     st.fixed_dictionaries(
         {"type": st.sampled_from(["OFFER", "ANSWER", "CANDIDATE", "ERROR", "LEAVE", "X", 5, None])},
-        optional={"src": json_values, "dst": json_values, "payload": json_values},
+        optional={"src": json_values(), "dst": json_values(), "payload": json_values()},
     )
 )
 def test_members_of_any_type_decode_or_raise_decode_error(frame: dict[str, Any]) -> None:

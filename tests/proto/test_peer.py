@@ -21,8 +21,8 @@ from peerjs_proto.errors import (
     UnsupportedValue,
 )
 from peerjs_proto.limits import Limits
+from peerjs_proto.testing.world import World
 from tests.proto.pair import Pair, dial_error
-from tests.proto.world import World
 
 VALUES: dict[str, list[Any]] = {
     "binary": [0, -1, "ü😀", b"", b"x" * 50_000, {"a": [1, None, {"b": b"c"}]}, 1.5, True],

@@ -15,8 +15,8 @@ from peerjs_proto.errors import (
     DecodeError,
 )
 from peerjs_proto.limits import Limits
+from peerjs_proto.testing.world import World
 from tests.proto.pair import Pair, dial_error
-from tests.proto.world import World
 
 
 def offer(**changes: Any) -> str:

@@ -30,7 +30,8 @@ from peerjs_proto.serializer import (
     Message,
     Serializer,
 )
-from tests.proto.strategies import binary_values, json_values, mutated
+from peerjs_proto.testing.mutations import mutated
+from peerjs_proto.testing.values import binary_values, json_values
 
 
 def _new(name: str, limits: Limits = DEFAULT_LIMITS) -> Serializer:

@@ -16,8 +16,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from peerjs_proto import events
 from peerjs_proto.errors import ConnectionClosed, LocalProtocolError, NotOpenYet
 from peerjs_proto.states import Session
-from tests.proto.strategies import binary_values
-from tests.proto.world import Node, World
+from peerjs_proto.testing.values import binary_values
+from peerjs_proto.testing.world import Node, World
 
 
 @attrs.define(eq=False)

@@ -1,39 +1,25 @@
-"""Hypothesis strategies for signaling messages and what they carry."""
+"""Signaling messages: every kind there is."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from hypothesis import strategies as st
-
 from peerjs_proto import messages
 
-__all__ = ["ids", "json_values", "signaling"]
+from ._hypothesis import st
+from .values import json_values
+
+__all__ = ["ids", "signaling"]
 
 ids = st.from_regex(r"[A-Za-z0-9]{1,8}([ _-][A-Za-z0-9]{1,4}){0,2}", fullmatch=True)
 "Valid PeerJS ids."
 
-json_values: st.SearchStrategy[Any] = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-"Whatever JSON can hold."
-
 _some_text = st.text(min_size=1, max_size=30)
 _kinds = st.sampled_from(["data", "media"])
 _maybe_id = st.none() | ids
-_extra = st.dictionaries(st.sampled_from(["future", "x-keepalive"]), json_values, max_size=2)
+_extra = st.dictionaries(st.sampled_from(["future", "x-keepalive"]), json_values(), max_size=2)
 
 
 def signaling() -> st.SearchStrategy[messages.Message]:
-    """Every kind of message."""
+    """Any message, of every kind."""
     ends = {"src": _maybe_id, "dst": _maybe_id}
     negotiation = {**ends, "kind": _kinds, "connection_id": _some_text, "extra": _extra}
     return st.one_of(
@@ -44,17 +30,17 @@ def signaling() -> st.SearchStrategy[messages.Message]:
         st.builds(messages.InvalidKey, st.text(max_size=100)),
         st.builds(messages.Leave, **ends),
         st.builds(messages.Expire, **ends),
-        st.builds(messages.Unknown, type=st.just("NEW"), payload=json_values, **ends),
+        st.builds(messages.Unknown, type=st.just("NEW"), payload=json_values(), **ends),
         st.builds(messages.Answer, sdp=_some_text, **negotiation),
         st.builds(
             messages.Candidate,
-            candidate=st.dictionaries(st.text(max_size=8), json_values, max_size=4),
+            candidate=st.dictionaries(st.text(max_size=8), json_values(), max_size=4),
             **negotiation,
         ),
         st.builds(
             messages.Offer,
             sdp=_some_text,
-            metadata=json_values,
+            metadata=json_values(),
             label=st.none() | st.text(max_size=20),
             reliable=st.none() | st.booleans(),
             serialization=st.none() | st.sampled_from(["binary", "json", "raw"]),
