@@ -1,8 +1,8 @@
 """The default engine: WebRTC by aiortc, on an asyncio guest loop.
 
-Each connection has two halves. :class:`AiortcConnection`, here, lives in trio's thread and
-never blocks; :class:`~peerjs_trio.rtc.aiortc_session.Session` lives in the guest loop and owns
-the RTCPeerConnection. They talk through the guest's two queues, and each counter has one
+Each connection has two halves. ``AiortcConnection``, here, lives in trio's thread and never
+blocks; ``Session``, in ``aiortc_session``, lives in the guest loop and owns the
+RTCPeerConnection. They talk through the guest's two queues, and each counter has one
 writer, so the same code serves a stepped and a threaded loop.
 
 aiortc has no receive backpressure: frames are handed on as they come, and whoever takes them

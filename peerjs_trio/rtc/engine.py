@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import attrs
 
-__all__ = ["Frame", "IceServer", "RtcConnection", "RtcEngine", "RtcSink"]
+__all__ = ["EngineFactory", "Frame", "IceServer", "RtcConnection", "RtcEngine", "RtcSink"]
 
 Frame = str | bytes
 """One data channel message: text or binary."""
