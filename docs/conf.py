@@ -20,6 +20,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["rules.css"]
 
 # GitHub shows the same files: nothing but what both of them read.
 myst_heading_anchors = 3
