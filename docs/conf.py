@@ -16,7 +16,7 @@ from sphinx.ext.napoleon.docstring import GoogleDocstring
 sys.path.insert(0, str(Path(__file__).parent.parent))  # this checkout, installed or not
 
 project = "peerjs-sansio"
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = project
@@ -25,6 +25,7 @@ html_css_files = ["rules.css"]
 
 # GitHub shows the same files: nothing but what both of them read.
 myst_heading_anchors = 3
+myst_fence_as_directive = ["mermaid"]
 
 # What is to be said of a name stands in its docstring.
 autodoc_member_order = "bysource"

@@ -59,7 +59,7 @@ def test_what_a_peer_says_word_for_word() -> None:
     assert said(alice) == [{"type": "OFFER", "payload": OFFER, "dst": "bob"}]
 
     accepted = invited(bob, OFFER)
-    bob.accept(accepted)
+    bob.accept(accepted, 0.0)
     bob.answer_made(accepted, "v=0 ours")
     payload = {
         "sdp": {"sdp": "v=0 ours", "type": "answer"},
@@ -88,7 +88,7 @@ def test_what_is_for_a_lost_client_waits() -> None:
 @pytest.mark.parametrize("connection_id", ["dc_1", "mc_1", "1", "é 😀", "x" * 1000])
 def test_any_connection_id_will_do(connection_id: str) -> None:
     bob = registered("bob")
-    bob.accept(invited(bob, OFFER | {"connectionId": connection_id}))
+    bob.accept(invited(bob, OFFER | {"connectionId": connection_id}), 0.0)
 
 
 def test_a_dial_step_by_step() -> None:
