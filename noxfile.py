@@ -47,6 +47,14 @@ def core(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, in docs/_build/html; every warning is an error."""
+    session.install("-e", ".[all]", *group("docs"))
+    options = ["-W", "--keep-going", "-n", "-b", "html"]
+    session.run("python", "-m", "sphinx", *options, "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
 def states(session: nox.Session) -> None:
     """Make docs/states.md from the tables. ``-- --check`` fails if it is stale."""
     session.install("-e", ".")
