@@ -8,30 +8,42 @@ decoder reads them right, and bytes that it does read right elsewhere.
 
 from __future__ import annotations
 
-import math
-from struct import Struct
-from typing import Any, Final, NamedTuple
+import struct
+from datetime import UTC, date, datetime
+from typing import Any, Final
 
+from .binaryforms import ARRAY, MAP, RAW, TEXT, WRITE, Kind
 from .errors import DecodeError, MessageTooBig
 from .jsontext import Refused, well_formed
 from .limits import DEFAULT_LIMITS
+from .unpacker import Unpacker
 
 __all__ = ["pack", "unpack", "unpack_counted"]
 
 
-def pack(value: Any, *, max_depth: int = DEFAULT_LIMITS.nesting) -> bytes:
+def pack(
+    value: Any, *, max_depth: int = DEFAULT_LIMITS.nesting, dates_as_text: bool = False
+) -> bytes:
     """``value`` in BinaryPack.
 
     Takes None, bool, int, float, str, bytes, bytearray, memoryview, list, tuple and dict with
     str keys; an instance of a subclass goes as its base. Numbers are JavaScript's: a whole one
     goes, and arrives, as an integer. Lone surrogates become U+FFFD.
 
+    Args:
+        value: What to pack.
+        max_depth: Lists and maps inside each other; ``[]`` is 1 deep.
+        dates_as_text: Take ``datetime.datetime`` too, as the text that JavaScript's
+            ``toISOString`` gives (UTC, milliseconds), and ``datetime.date`` as ``2024-02-29``.
+            ``new Date(text)`` reads both; they arrive as text. A datetime without a time zone
+            is refused.
+
     Raises:
         UnsupportedValue: any other type, integers beyond 64 bits, NaN, the key ``__proto__``,
-            values deeper than ``max_depth`` (``[]`` is 1 deep) or inside themselves.
+            values deeper than ``max_depth`` or inside themselves.
         MessageTooBig: text, bytes or a container of 2**32 items or more.
     """
-    packer = _Packer()
+    packer = _Packer(dates_as_text)
     try:
         packer.add(value, max_depth)
     except Refused as refused:
@@ -60,39 +72,63 @@ def unpack_counted(
     """The value packed in ``data``, and how many values and keys are in it, itself included.
 
     Yields None, bool, int, float, str, bytes, list and dict; JavaScript's ``undefined`` is None.
-    Accepts longer forms than needed; of equal keys the last one wins.
+    Accepts longer forms than needed; of equal keys the last one wins. Anything but ``bytes``
+    is copied first.
 
     Raises:
         DecodeError: and nothing else, for any bytes at all.
     """
-    with memoryview(data) as given, _flat(given) as view:  # released: no bytearray stays locked
-        unpacker = _Unpacker(view, max_items)
-        try:
-            value = unpacker.value(max_depth)
-        except RecursionError:
-            raise DecodeError("BinaryPack nested too deeply") from None
-        unpacker.finish()
-        return value, unpacker.items
+    unpacker = Unpacker(data if type(data) is bytes else bytes(data), max_items)
+    try:
+        value = unpacker.value(max_depth)
+    except (IndexError, struct.error):
+        raise unpacker.cut_short() from None
+    except RecursionError:
+        raise DecodeError("BinaryPack nested too deeply") from None
+    unpacker.finish()
+    return value, unpacker.items
 
 
 class _Packer:
     """Collects small things in one buffer, and refers to large ones until all are joined."""
 
-    def __init__(self) -> None:
+    def __init__(self, dates_as_text: bool) -> None:
         self._parts: list[bytes | bytearray | memoryview] = []
         self._tail = bytearray()
+        self._dates_as_text = dates_as_text
 
     def joined(self) -> bytes:
         return b"".join([*self._parts, self._tail])
 
-    def add(self, value: object, depth: int) -> None:
+    def add(self, value: Any, depth: int) -> None:
         """One value, within ``depth`` more levels of lists and maps."""
-        if isinstance(value, str):
+        kind = type(value)
+        if kind is str:
             self._text(value)
+        elif kind is int:
+            self._integer(value)
+        elif kind is float:
+            self._float(value)
+        elif kind is dict:
+            self._map(value, depth)
+        elif kind is list:
+            self._array(value, depth)
         elif value is None:
             self._tail.append(0xC0)
-        elif isinstance(value, bool):
+        elif kind is bool:
             self._tail.append(0xC3 if value else 0xC2)
+        else:
+            self._add_other(value, depth)
+
+    def _add_other(self, value: object, depth: int) -> None:
+        """Bytes, and instances of subclasses."""
+        if isinstance(value, bytes | bytearray):
+            self._sized(RAW, value, len(value))
+        elif isinstance(value, memoryview):
+            view = value if value.c_contiguous else memoryview(value.tobytes())
+            self._sized(RAW, view, view.nbytes)
+        elif isinstance(value, str):
+            self._text(value)
         elif isinstance(value, int):
             self._integer(value)
         elif isinstance(value, float):
@@ -101,18 +137,15 @@ class _Packer:
             self._map(value, depth)
         elif isinstance(value, list | tuple):
             self._array(value, depth)
-        elif isinstance(value, bytes | bytearray):
-            self._sized(_RAW, value, len(value))
-        elif isinstance(value, memoryview):
-            view = value if value.c_contiguous else memoryview(value.tobytes())
-            self._sized(_RAW, view, view.nbytes)
+        elif isinstance(value, date) and self._dates_as_text:
+            self._text(_date_text(value))
         else:
             raise Refused.type_of(value)
 
     def _map(self, value: dict[Any, Any], depth: int) -> None:
         if depth <= 0:
             raise Refused.too_deep()
-        self._head(_MAP, len(value))
+        self._head(MAP, len(value))
         for key, item in value.items():
             if not isinstance(key, str):
                 raise Refused.key(key)
@@ -128,7 +161,7 @@ class _Packer:
     def _array(self, value: list[Any] | tuple[Any, ...], depth: int) -> None:
         if depth <= 0:
             raise Refused.too_deep()
-        self._head(_ARRAY, len(value))
+        self._head(ARRAY, len(value))
         for index, item in enumerate(value):
             try:
                 self.add(item, depth - 1)
@@ -141,27 +174,29 @@ class _Packer:
             encoded = str.encode(value)
         except UnicodeEncodeError:
             encoded = well_formed(value).encode()
-        self._sized(_TEXT, encoded, len(encoded))
+        size = len(encoded)
+        if size <= 0x0F:
+            self._tail.append(TEXT.short + size)
+            self._tail += encoded
+        else:
+            self._sized(TEXT, encoded, size)
 
     def _float(self, value: float) -> None:
-        if math.isnan(value):
-            raise Refused("NaN", "JavaScript's decoder reads infinity")
         if value.is_integer() and -(2.0**63) <= value < 2.0**64:
             self._integer(int(value))  # as JavaScript does; its decoder cannot read 0.0
+        elif value == value:
+            self._tail += WRITE[0xCB].pack(0xCB, value)
         else:
-            self._number(0xCB, value)
+            raise Refused("NaN", "JavaScript's decoder reads infinity")
 
     def _integer(self, value: int) -> None:
         if -0x20 <= value <= 0x7F:
-            self._tail.append(value % 0x100)
+            self._tail.append(value & 0xFF)
         else:
-            self._number(_integer_type(value), value)
+            lead = _integer_type(value)
+            self._tail += WRITE[lead].pack(lead, value)
 
-    def _number(self, lead: int, value: float) -> None:
-        self._tail.append(lead)
-        self._tail += _NUMBERS[lead].pack(value)
-
-    def _sized(self, kind: _Kind, data: bytes | bytearray | memoryview, size: int) -> None:
+    def _sized(self, kind: Kind, data: bytes | bytearray | memoryview, size: int) -> None:
         self._head(kind, size)
         if size < _REFER_FROM:
             self._tail += data
@@ -169,15 +204,13 @@ class _Packer:
             self._parts += (self._tail, data)
             self._tail = bytearray()
 
-    def _head(self, kind: _Kind, size: int) -> None:
+    def _head(self, kind: Kind, size: int) -> None:
         if size <= 0x0F:
             self._tail.append(kind.short + size)
         elif size <= 0xFFFF:
-            self._tail.append(kind.long)
-            self._tail += _UINT16.pack(size)
+            self._tail += WRITE[0xCD].pack(kind.long, size)
         elif size <= 0xFFFF_FFFF:
-            self._tail.append(kind.long + 1)
-            self._tail += _UINT32.pack(size)
+            self._tail += WRITE[0xCE].pack(kind.long + 1, size)
         else:
             raise MessageTooBig(f"BinaryPack counts to 2**32 - 1, and this counts {size}")
 
@@ -205,129 +238,18 @@ def _integer_type(value: int) -> int:
     raise Refused("an int beyond 64 bits", "BinaryPack has no form for it")
 
 
-class _Unpacker:
-    """Reads values from the front of flat bytes, and never past their end."""
+def _date_text(value: date) -> str:
+    """What JavaScript's ``new Date`` takes for the same point in time, whatever its time zone."""
+    if not isinstance(value, datetime):
+        return date.isoformat(value)
+    if datetime.utcoffset(value) is None:
+        raise Refused("a datetime without a time zone", "the far side would take it for its own")
+    try:
+        utc = datetime.astimezone(value, UTC)
+    except OverflowError:
+        raise Refused("a datetime outside the years 1 to 9999 in UTC") from None
+    return datetime.isoformat(utc.replace(tzinfo=None), timespec="milliseconds") + "Z"
 
-    def __init__(self, view: memoryview, max_items: int) -> None:
-        self.items = 1
-        self._view = view
-        self._at = 0
-        self._max_items = max_items
-
-    def value(self, depth: int) -> Any:
-        """The next value, within ``depth`` more levels of lists and maps."""
-        lead: int = self._view[self._take(1)]
-        if lead <= 0x7F:
-            return lead
-        if lead >= 0xE0:
-            return lead - 0x100
-        if lead <= 0xBF:
-            return self._sized(lead & 0xF0, lead & 0x0F, depth)
-        if lead >= 0xD8:
-            size = self._number(_UINT32 if lead & 1 else _UINT16)
-            return self._sized(_SHORT[lead & 0xFE], size, depth)
-        if lead in _NUMBERS:
-            number = self._number(_NUMBERS[lead])
-            # Only we send such doubles: see _integer_type.
-            if lead == 0xCB and -(2.0**63) <= number < -(2.0**31) and number.is_integer():
-                return int(number)
-            return number
-        if lead in _CONSTANTS:
-            return _CONSTANTS[lead]
-        raise DecodeError(f"BinaryPack has no type byte {lead:#04x} (at byte {self._at - 1})")
-
-    def finish(self) -> None:
-        """Nothing may follow."""
-        if self._at != len(self._view):
-            raise DecodeError(f"BinaryPack value ends at byte {self._at} of {len(self._view)}")
-
-    def _sized(self, kind: int, size: int, depth: int) -> Any:
-        if kind == _TEXT.short:
-            start = self._take(size)
-            try:
-                return str(self._view[start : self._at], "utf-8")
-            except UnicodeDecodeError:
-                raise DecodeError(f"BinaryPack text at byte {start} is not UTF-8") from None
-        if kind == _RAW.short:
-            start = self._take(size)
-            return bytes(self._view[start : self._at])
-        if depth <= 0:
-            raise DecodeError(f"BinaryPack nested too deeply (at byte {self._at})")
-        if kind == _ARRAY.short:
-            self._announce(size)
-            return [self.value(depth - 1) for _ in range(size)]
-        self._announce(2 * size)
-        return dict(self._pair(depth - 1) for _ in range(size))
-
-    def _pair(self, depth: int) -> tuple[str, Any]:
-        start = self._at
-        key = self.value(depth)
-        if not isinstance(key, str):
-            raise DecodeError(f"BinaryPack key at byte {start} is not text")
-        return key, self.value(depth)
-
-    def _announce(self, items: int) -> None:
-        """So many values follow, each of one byte at least: believe no count before it is paid."""
-        if items > len(self._view) - self._at:
-            raise DecodeError(f"BinaryPack count at byte {self._at} exceeds the bytes that follow")
-        self.items += items
-        if self.items > self._max_items:
-            raise DecodeError(f"BinaryPack of more than {self._max_items} values")
-
-    def _number(self, form: Struct) -> Any:
-        return form.unpack_from(self._view, self._take(form.size))[0]
-
-    def _take(self, size: int) -> int:
-        """Step over ``size`` bytes and say where they start."""
-        start = self._at
-        self._at += size
-        if self._at > len(self._view):
-            raise DecodeError(f"BinaryPack cut short: {size} bytes wanted at byte {start}")
-        return start
-
-
-def _flat(view: memoryview) -> memoryview:
-    if view.ndim == 1 and view.format == "B" and view.c_contiguous:
-        return view[:]
-    return memoryview(view.tobytes())
-
-
-class _Kind(NamedTuple):
-    """What has a size: its type byte for sizes 0 to 15, and the one before a uint16.
-
-    The type byte before a uint32 is ``long + 1``.
-    """
-
-    short: int
-    long: int
-
-
-_MAP: Final = _Kind(0x80, 0xDE)
-_ARRAY: Final = _Kind(0x90, 0xDC)
-_RAW: Final = _Kind(0xA0, 0xDA)
-_TEXT: Final = _Kind(0xB0, 0xD8)
-_SHORT: Final = {kind.long: kind.short for kind in (_MAP, _ARRAY, _RAW, _TEXT)}
-
-_UINT16: Final = Struct(">H")
-_UINT32: Final = Struct(">I")
-_NUMBERS: Final = {
-    0xCA: Struct(">f"),
-    0xCB: Struct(">d"),
-    0xCC: Struct(">B"),
-    0xCD: _UINT16,
-    0xCE: _UINT32,
-    0xCF: Struct(">Q"),
-    0xD0: Struct(">b"),
-    0xD1: Struct(">h"),
-    0xD2: Struct(">i"),
-    0xD3: Struct(">q"),
-}
-_CONSTANTS: Final = {
-    **dict.fromkeys((0xC1, 0xD4, 0xD5, 0xD6, 0xD7), None),  # undefined
-    0xC0: None,
-    0xC2: False,
-    0xC3: True,
-}
 
 _REFER_FROM: Final = 4096
 "Bytes from which data is referred to until the end instead of copied twice."

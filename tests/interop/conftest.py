@@ -19,6 +19,7 @@ import pytest
 from tests.interop.chromium import Browser, run_chromium
 from tests.interop.npm import install_node_modules
 from tests.interop.npm_peer import open_npm_peer
+from tests.interop.programs import find_program
 from tests.interop.servers import StartServer, WhichServer
 from tests.interop.site import serve_site
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
+    for program in ("node", "npm"):
+        find_program(program, install="Node.js 20 or newer (Debian: apt install nodejs npm)")
     return install_node_modules()
 
 

@@ -10,8 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.interop.programs import find_program
-
 __all__ = ["PINS", "install_node_modules"]
 
 PINS: Final = (
@@ -27,14 +25,16 @@ PINS: Final = (
 )
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
-_NODE: Final = "install Node.js 20 or newer (Debian: apt install nodejs npm)"
 
 
 def install_node_modules() -> Path:
-    """The ``node_modules`` directory with :data:`PINS` in it, installed on first use."""
-    find_program("node", install=_NODE)
-    npm = find_program("npm", install=_NODE)
+    """The ``node_modules`` directory with :data:`PINS` in it, installed on first use.
 
+    Raises FileNotFoundError where there is no npm.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FileNotFoundError("npm is missing: install Node.js 20 or newer, with npm")
     pins = hashlib.sha256("\n".join(PINS).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("PEERJS_TEST_CACHE", _REPOSITORY / ".cache"))
     complete = cache / f"npm-{pins}"

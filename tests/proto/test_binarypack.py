@@ -156,9 +156,19 @@ class Blob(bytes):
     pass
 
 
+class Metres(float):
+    pass
+
+
+class Row(list[Any]):
+    pass
+
+
 def test_a_subclass_goes_as_its_base() -> None:
     value = OrderedDict({Shade.DARK: [Colour.RED, Access.READ, Point(1, 0.5), Blob(b"x")]})
     assert pack(value) == pack({"dark": [300, 4, [1, 0.5], b"x"]})
+    more = Row([Metres(0.5), Metres(2.0), Row(), Shade.DARK, bytearray(b"y"), (True, None)])
+    assert pack(more) == pack([0.5, 2, [], "dark", b"y", [True, None]])
 
 
 # --- what is refused on the way out -----------------------------------------------------------
