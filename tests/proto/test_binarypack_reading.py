@@ -38,13 +38,12 @@ def packed_numbers(draw: st.DrawFn) -> list[bytes]:
         lead = draw(st.sampled_from([*_FORMS, 0x00, 0xE0]))
         if lead in _FORMS:
             size = struct.calcsize(_FORMS[lead])
-            one = st.binary(min_size=size, max_size=size).map(
-                lambda data, b=lead: bytes([b]) + data
-            )
+            bodies = draw(st.lists(st.binary(min_size=size, max_size=size), min_size=1, max_size=3))
+            some = [bytes([lead]) + body for body in bodies]
         else:
-            one = st.integers(lead, lead + 0x1F).map(lambda byte: bytes([byte]))
-        first = draw(st.lists(one, min_size=1, max_size=3))
-        numbers += first * draw(st.integers(1, 20))
+            leads = draw(st.lists(st.integers(lead, lead + 0x1F), min_size=1, max_size=3))
+            some = [bytes([lead]) for lead in leads]
+        numbers += some * draw(st.integers(1, 20))
     return numbers
 
 

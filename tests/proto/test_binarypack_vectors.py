@@ -89,7 +89,7 @@ _PACKED_OTHERWISE: Final = {
     "DataView": "bytes",
     "map JSON.parse('{\"__proto__\":1}')": "the key `__proto__`",
     'map JSON.parse(\'{"__proto__":{"x":1}}\')': "the key `__proto__`",
-    "map ({hasOwnProperty:1})": "the key `hasOwnProperty`",
+    "map ({hasOwnProperty:1})": "keys that JavaScript looks for",
 }
 
 # Bytes that we read otherwise than JavaScript.

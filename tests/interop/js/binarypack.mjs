@@ -10,6 +10,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+import { types } from "node:util";
 
 // The packages are in a cache, not above this file, where `import` would look for them.
 const require = createRequire(process.argv[2] + "/");
@@ -27,7 +28,8 @@ function tag(value) {
     view.setFloat64(0, value);
     return { number: toHex(view.buffer) };
   }
-  if (value instanceof ArrayBuffer || value instanceof Uint8Array) return { bytes: toHex(value) };
+  // Not instanceof: a key "__proto__" can make bytes the prototype of an object.
+  if (types.isArrayBuffer(value) || types.isUint8Array(value)) return { bytes: toHex(value) };
   if (Array.isArray(value)) return value.map(tag);
   return { map: Object.entries(value).map(([key, item]) => [key, tag(item)]) };
 }
@@ -35,6 +37,7 @@ function tag(value) {
 function untag(value) {
   if (value === null || typeof value !== "object") return value;
   if (Array.isArray(value)) return value.map(untag);
+  if ("undefined" in value) return undefined;
   if ("number" in value) return new DataView(fromHex(value.number)).getFloat64(0);
   if ("bytes" in value) return fromHex(value.bytes);
   return Object.fromEntries(value.map.map(([key, item]) => [key, untag(item)]));
