@@ -82,6 +82,12 @@ class DataProtocol(Negotiation):
 
     # --- coming to be ---------------------------------------------------------------------
 
+    def receive_answer(self, answer: messages.Answer, now: float) -> bool:
+        answered = super().receive_answer(answer, now)
+        if answered:
+            self._serializer.before_1_5 = answer.before_1_5
+        return answered
+
     def channel_opened(self, max_message_size: int) -> None:
         if self.state is not Connection.CONNECTING:
             return

@@ -22,8 +22,8 @@ class MediaProtocol(Negotiation):
 
     table = MEDIA_TRANSITIONS
 
-    def receive_answer(self, sdp: str, now: float) -> bool:
-        answered = super().receive_answer(sdp, now)
+    def receive_answer(self, answer: messages.Answer, now: float) -> bool:
+        answered = super().receive_answer(answer, now)
         if answered:
             # The ringing took its own time.
             self.deadline = now + self._limits.connect_timeout

@@ -109,12 +109,12 @@ class Negotiation(ABC):
         if not self._signal(self._offer_message(sdp)):
             self.hang_up(Disconnected("the connection to the server is lost: cannot dial"))
 
-    def receive_answer(self, sdp: str, now: float) -> bool:
+    def receive_answer(self, answer: messages.Answer, now: float) -> bool:
         """False if there is no offer of ours that waits for one."""
         if self.state is not Connection.OFFERED:
             return False
         self._advance(ConnectionCue.ANSWERED)
-        self._command(ApplyAnswer(self.number, sdp))
+        self._command(ApplyAnswer(self.number, answer.sdp))
         return True
 
     # --- theirs ---------------------------------------------------------------------------

@@ -42,6 +42,7 @@ from .serialization import SERIALIZATIONS, serializer_for
 from .serializer import Frame, Serializations, Serializer
 from .session import SessionProtocol
 from .states import Connection, Session
+from .versions import explain_unknown
 
 __all__ = ["PeerProtocol"]
 
@@ -347,9 +348,9 @@ class PeerProtocol:
             return f"offers a {offer.kind[:20]!r} connection, which is not supported"
         serialization = offer.serialization
         if serialization is None or serialization not in self._serializations:
-            name = "no serialization" if serialization is None else f"{serialization[:40]!r}"
-            return f"offers a data connection with {name}, which is not supported"
+            return explain_unknown(offer, self._serializations)
         serializer = serializer_for(serialization, self._limits, self._serializations)
+        serializer.before_1_5 = offer.before_1_5
         if serializer.always_reliable and not offer.reliable:
             return f"offers {serialization!r} without order, in which it cannot be read"
         terms = DataTerms(
@@ -364,7 +365,7 @@ class PeerProtocol:
 
     def _receive_answer(self, src: str, answer: messages.Answer, now: float) -> None:
         connection = self._connections.find(src, answer.connection_id)
-        if connection is None or not connection.receive_answer(answer.sdp, now):
+        if connection is None or not connection.receive_answer(answer, now):
             self._refuse(src, "answers no offer of ours")
             return
         self._connections.settle(connection)

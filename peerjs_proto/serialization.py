@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import Any, Final
 
-from .binarypack import pack, unpack_counted
+from . import binarypack, binarypack10
 from .chunks import FRAME_OVERHEAD, Reassembler, split
 from .errors import DecodeError, LocalProtocolError, MessageTooBig, UnsupportedValue
 from .jsontext import dumps, loads_counted, well_formed
@@ -92,7 +92,8 @@ class RawSerializer(Serializer):
 class JsonSerializer(Serializer):
     """``json``: UTF-8 JSON in binary frames, small ones only.
 
-    Text frames are read as well, though peerjs.js sends none and cannot read them.
+    peerjs before 1.5, and 2.0 beta, speak in text frames and cannot read binary ones, nor can
+    1.5 read text. A far side that speaks in text is answered in text.
     """
 
     name = "json"
@@ -106,26 +107,39 @@ class JsonSerializer(Serializer):
         # peerjs.js refuses to send what is not smaller than a chunk; it reads any size.
         check_size(len(encoded), CHUNK_SIZE - 1)
         check_size(len(encoded), self.max_message_size)
-        return Outgoing(len(encoded), iter((encoded,)))
+        return Outgoing(len(encoded), iter((self._frame(encoded),)))
 
     def close_marker(self) -> Frame:
-        return dumps(CLOSE).encode()
+        return self._frame(dumps(CLOSE).encode())
 
     def decode(self, frame: Frame, now: float) -> Iterable[Incoming]:
         size = received_size(frame, self._limits)
         value, items = loads_counted(
             frame, max_depth=self._limits.nesting, max_items=self._limits.message_items
         )
+        if isinstance(frame, str):
+            self.before_1_5 = True
         return (CloseRequested() if is_close(value) else Message(value, size + VALUE_COST * items),)
+
+    def _frame(self, encoded: bytes) -> Frame:
+        return encoded.decode() if self.before_1_5 else encoded
 
 
 class BinarySerializer(Serializer):
-    """``binary``: BinaryPack in binary frames, in chunks where it is larger than one."""
+    """``binary``: BinaryPack in binary frames, in chunks where it is larger than one.
+
+    peerjs before 1.5, and 2.0 beta, pack text beyond U+FFFF in their own way. They are known by
+    their OFFER or ANSWER, or by a message that can only be read in that way.
+
+    ``dates_as_text`` as for :func:`peerjs_proto.binarypack.pack`; to have it, pass
+    ``{**SERIALIZATIONS, "binary": partial(BinarySerializer, dates_as_text=True)}``.
+    """
 
     name = "binary"
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, dates_as_text: bool = False) -> None:
         self._limits = limits
+        self._dates_as_text = dates_as_text
         self._reassembler = Reassembler(limits)
         self._chunked_messages = 0
 
@@ -139,7 +153,8 @@ class BinarySerializer(Serializer):
 
     def encode(self, value: Any) -> Outgoing:
         check_top(value)
-        packed = pack(value, max_depth=self._limits.nesting)
+        pack = binarypack10.pack if self.before_1_5 else binarypack.pack
+        packed = pack(value, max_depth=self._limits.nesting, dates_as_text=self._dates_as_text)
         bound = self.max_message_size
         if len(packed) <= CHUNK_SIZE and (bound is None or len(packed) <= bound):
             return Outgoing(len(packed), iter((packed,)))
@@ -149,7 +164,7 @@ class BinarySerializer(Serializer):
         return Outgoing(len(packed), self._chunks(packed, piece_size))
 
     def close_marker(self) -> Frame:
-        return pack(CLOSE)
+        return binarypack.pack(CLOSE)
 
     def decode(self, frame: Frame, now: float) -> Iterable[Incoming]:
         if isinstance(frame, str):
@@ -174,9 +189,18 @@ class BinarySerializer(Serializer):
     def _unpack(self, data: bytes) -> tuple[Any, int]:
         """The value, and what an inbox is charged for it."""
         size = received_size(data, self._limits)
-        value, items = unpack_counted(
-            data, max_depth=self._limits.nesting, max_items=self._limits.message_items
-        )
+        bounds = {"max_depth": self._limits.nesting, "max_items": self._limits.message_items}
+        likely, other = binarypack.unpack_counted, binarypack10.unpack_counted
+        if self.before_1_5:
+            likely, other = other, likely
+        try:
+            value, items = likely(data, **bounds)
+        except DecodeError as error:
+            try:
+                value, items = other(data, **bounds)
+            except DecodeError:
+                raise error from None  # it is neither, and the first try says more
+            self.before_1_5 = not self.before_1_5
         return value, size + VALUE_COST * items
 
 
@@ -186,6 +210,7 @@ SERIALIZATIONS: Final[Serializations] = MappingProxyType(
         "binary-utf8": BinarySerializer,  # the same thing; peerjs.js offers it as "binary"
         "json": JsonSerializer,
         "raw": RawSerializer,
+        "none": RawSerializer,  # the word for it before 1.5
     }
 )
 """The serializations PeerJS brings along."""

@@ -91,6 +91,9 @@ class Serializer(Protocol):
     max_message_size: int | None = None
     "Bytes in a frame the far side takes, learnt when the channel opens; None: no bound known."
 
+    before_1_5: bool = False
+    "The far side is peerjs 1.4 or older, as far as its OFFER or ANSWER, or its frames, tell."
+
     @property
     def incomplete(self) -> int:
         """Messages that have arrived in part."""

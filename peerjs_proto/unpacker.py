@@ -56,9 +56,7 @@ class Unpacker:
             items = size if kind == ARRAY.short else 2 * size
             if items > len(data) - at:
                 raise DecodeError(f"BinaryPack count at byte {at} exceeds the bytes that follow")
-            self.items += items
-            if self.items > self._max_items:
-                raise DecodeError(f"BinaryPack of more than {self._max_items} values")
+            self.count(items)
             self._at = at
             if kind == MAP.short:
                 return self._map(size, depth - 1)
@@ -70,6 +68,12 @@ class Unpacker:
             return data[at:end].decode()
         except UnicodeDecodeError:
             raise self._no_text(start, end) from None
+
+    def count(self, items: int) -> None:
+        """So many more values. Raises DecodeError where they are too many."""
+        self.items += items
+        if self.items > self._max_items:
+            raise DecodeError(f"BinaryPack of more than {self._max_items} values")
 
     def finish(self) -> None:
         """Nothing may be missing, and nothing may follow."""

@@ -1,6 +1,7 @@
 """What to say of a connection that another version of peerjs offers and nothing here can read.
 
-Facts from the sources of peerjs 1.3.2, 1.4.7, 1.5.0 to 1.5.5 and 2.0.0-beta.3.
+Facts from the sources of peerjs 1.3.2, 1.4.7, 1.5.0 to 1.5.5 and 2.0.0-beta.3; all of them, with
+what is done about each, are in ``docs/versions.md``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from peerjs_proto.binarypack import pack, unpack, unpack_counted
 from peerjs_proto.errors import DecodeError
-from tests.proto.strategies import binary_values
+from peerjs_proto.testing.values import binary_values
 
 # --- lists of numbers, which are read many at a time ------------------------------------------
 

@@ -65,7 +65,7 @@ def test_the_name_in_the_offer(asked: str, offered: str) -> None:
     assert _new(asked).name == offered
 
 
-@pytest.mark.parametrize("name", ["", "Binary", "none", "MsgPack"])
+@pytest.mark.parametrize("name", ["", "Binary", "None", "MsgPack"])
 def test_an_unknown_name_is_the_callers_mistake(name: str) -> None:
     assert name not in SERIALIZATIONS
     with pytest.raises(LocalProtocolError, match="known: binary, binary-utf8, json, raw"):
