@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from pathlib import Path
 
 from peerjs_proto.binarypack import pack, unpack
@@ -66,6 +67,21 @@ def test_what_javascript_has_no_words_for(node_modules: Path) -> None:
     assert unpack(bytes.fromhex(answers[3]["hex"])) < -1e200
     assert [untag(answer["value"]) for answer in answers[4:6]] == [math.inf, -math.inf]
     assert 2.0**-1023 <= untag(answers[6]["value"]) < 2.0**-1022
+
+
+def test_javascript_reads_dates_that_went_as_text(node_modules: Path) -> None:
+    day = date(2024, 2, 29)
+    moments = [
+        datetime(2024, 2, 29, 12, 30, 15, 678_000, timezone(timedelta(hours=5, minutes=30))),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC),
+    ]
+    texts = unpack(pack([day, *moments], dates_as_text=True))
+    answers = run_node(node_modules, [{"date": text} for text in texts])
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    midnight = datetime.combine(day, time(), UTC)
+    for answer, moment in zip(answers, [midnight, *moments], strict=True):
+        assert untag(answer["value"]) == (moment - epoch) / timedelta(milliseconds=1)
 
 
 def test_the_chunks_are_those_of_peerjs(node_modules: Path) -> None:

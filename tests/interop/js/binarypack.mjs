@@ -2,6 +2,7 @@
 //
 //   {"unpack": hex}            -> what peerjs-js-binarypack reads, tagged
 //   {"pack": tagged value}     -> {"hex": ...} as it writes
+//   {"date": text}             -> new Date(text), as a number of milliseconds, tagged
 //   {"chunk": hex, "skip": n}  -> {"frames": [hex, ...]} as peerjs cuts its message number n + 1
 //
 // Whatever throws gives {"error": text}. A tagged value keeps apart what JSON does not: numbers
@@ -54,6 +55,7 @@ function run(job) {
   try {
     if ("unpack" in job) return { value: tag(unpack(fromHex(job.unpack))) };
     if ("pack" in job) return { hex: toHex(pack(untag(job.pack))) };
+    if ("date" in job) return { value: tag(new Date(job.date).getTime()) };
     return { frames: chunk(fromHex(job.chunk), job.skip) };
   } catch (error) {
     return { error: String(error) };
