@@ -17,7 +17,7 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
-CHECKED = ["peerjs_proto", "peerjs_trio", "tests", "docs", "noxfile.py"]
+CHECKED = ["peerjs_proto", "peerjs_trio", "tests", "bench", "docs", "noxfile.py"]
 
 BROWSER = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
 """Programs that the browser tests need, and Debian's packages of them."""
@@ -44,6 +44,14 @@ def core(session: nox.Session) -> None:
     """The tests of peerjs_proto, where there is nothing but attrs, pytest and hypothesis."""
     session.install("-e", ".", *group("core"))
     session.run("python", "-m", "pytest", "tests/proto", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """How fast the core is, beside Node. Arguments after -- go to the bench."""
+    provide_browser(session)
+    session.install("-e", ".")
+    session.run("python", "-m", "bench", *session.posargs)
 
 
 @nox.session

@@ -11,7 +11,8 @@ from bench.node import run_node
 from bench.table import Table
 from peerjs_proto.binarypack import pack, unpack
 from peerjs_proto.limits import CHUNK_SIZE, DEFAULT_LIMITS
-from peerjs_proto.serialization import BinarySerializer, Frame, Message
+from peerjs_proto.serialization import BinarySerializer
+from peerjs_proto.serializer import Frame, Message
 
 __all__ = ["VALUES", "measure"]
 
@@ -52,7 +53,7 @@ def _join(value: Any) -> Callable[[], Any]:
 
     def join() -> None:
         receiver = BinarySerializer(DEFAULT_LIMITS)
-        *_, last = (receiver.decode(frame) for frame in frames)
+        (last,) = (found for frame in frames for found in receiver.decode(frame, 0.0))
         assert isinstance(last, Message)
 
     return join

@@ -8,16 +8,13 @@ decoder reads them right, and bytes that it does read right elsewhere.
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
-from .errors import DecodeError
-from .jsontext import Refused
 from .limits import DEFAULT_LIMITS
 from .packer import Packer
 from .unpacker import Unpacker
 
-__all__ = ["pack", "pack_with", "unpack", "unpack_counted", "unpack_with"]
+__all__ = ["pack", "unpack", "unpack_counted"]
 
 
 def pack(
@@ -42,18 +39,7 @@ def pack(
             values deeper than ``max_depth`` or inside themselves.
         MessageTooBig: text, bytes or a container of 2**32 items or more.
     """
-    return pack_with(Packer(dates_as_text=dates_as_text), value, max_depth)
-
-
-def pack_with(packer: Packer, value: Any, max_depth: int) -> bytes:
-    """The same, by a packer of one's own."""
-    try:
-        packer.add(value, max_depth)
-    except Refused as refused:
-        raise refused.error() from None
-    except RecursionError:
-        raise Refused.too_deep().error() from None
-    return packer.joined()
+    return Packer(dates_as_text=dates_as_text).whole(value, max_depth)
 
 
 def unpack(
@@ -81,16 +67,5 @@ def unpack_counted(
     Raises:
         DecodeError: and nothing else, for any bytes at all.
     """
-    return unpack_with(Unpacker(data if type(data) is bytes else bytes(data), max_items), max_depth)
-
-
-def unpack_with(unpacker: Unpacker, max_depth: int) -> tuple[Any, int]:
-    """The same, by an unpacker of one's own."""
-    try:
-        value = unpacker.value(max_depth)
-    except (IndexError, struct.error):
-        raise unpacker.cut_short() from None
-    except RecursionError:
-        raise DecodeError("BinaryPack nested too deeply") from None
-    unpacker.finish()
-    return value, unpacker.items
+    unpacker = Unpacker(data if type(data) is bytes else bytes(data), max_items)
+    return unpacker.whole(max_depth), unpacker.items

@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any, Final
 
 from .binaryforms import TEXT
-from .binarypack import pack_with, unpack_with
 from .errors import DecodeError
 from .limits import DEFAULT_LIMITS
 from .packer import Packer
@@ -25,7 +24,7 @@ def pack(
     value: Any, *, max_depth: int = DEFAULT_LIMITS.nesting, dates_as_text: bool = False
 ) -> bytes:
     """As :func:`peerjs_proto.binarypack.pack`, for such a far side to read."""
-    return pack_with(_Packer(dates_as_text=dates_as_text), value, max_depth)
+    return _Packer(dates_as_text=dates_as_text).whole(value, max_depth)
 
 
 def unpack_counted(
@@ -38,9 +37,8 @@ def unpack_counted(
 
     Characters beyond U+FFFF count among the values, for what they cost.
     """
-    return unpack_with(
-        _Unpacker(data if type(data) is bytes else bytes(data), max_items), max_depth
-    )
+    unpacker = _Unpacker(data if type(data) is bytes else bytes(data), max_items)
+    return unpacker.whole(max_depth), unpacker.items
 
 
 class _Packer(Packer):

@@ -20,8 +20,14 @@ class Packer:
         self._tail = bytearray()
         self._dates_as_text = dates_as_text
 
-    def joined(self) -> bytes:
-        """All that was added."""
+    def whole(self, value: Any, max_depth: int) -> bytes:
+        """All bytes of one value. Raises UnsupportedValue and MessageTooBig."""
+        try:
+            self.add(value, max_depth)
+        except Refused as refused:
+            raise refused.error() from None
+        except RecursionError:
+            raise Refused.too_deep().error() from None
         return b"".join([*self._parts, self._tail])
 
     def add(self, value: Any, depth: int) -> None:

@@ -6,6 +6,7 @@ all that is wrong, go through :meth:`Unpacker.value`, which knows every form.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from itertools import chain
 from struct import Struct
@@ -21,7 +22,7 @@ class Unpacker:
     """Reads values from the front of ``data``.
 
     Few steps look for the end of the data: a slice that goes beyond it is only shorter, and
-    leaves ``_at`` beyond it too. The next step fails then, or :meth:`finish` does.
+    leaves ``_at`` beyond it too. The next step fails then, or :meth:`whole` does.
     """
 
     def __init__(self, data: bytes, max_items: int) -> None:
@@ -30,12 +31,27 @@ class Unpacker:
         self._at = 0
         self._max_items = max_items
 
+    def whole(self, max_depth: int) -> Any:
+        """The one value that ``data`` is. Raises DecodeError."""
+        try:
+            value = self.value(max_depth)
+        except (IndexError, struct.error):
+            raise self._cut_short() from None
+        except RecursionError:
+            raise DecodeError("BinaryPack nested too deeply") from None
+        size = len(self._data)
+        if self._at > size:
+            raise self._cut_short()
+        if self._at < size:
+            raise DecodeError(f"BinaryPack value ends at byte {self._at} of {size}")
+        return value
+
     def value(self, depth: int) -> Any:
         """The next value, within ``depth`` more levels of lists and maps.
 
         Raises:
             DecodeError: it is malformed.
-            IndexError, struct.error: it is :meth:`cut_short`.
+            IndexError, struct.error: it is cut short.
         """
         data, at = self._data, self._at
         start, lead = at, data[at]
@@ -75,28 +91,20 @@ class Unpacker:
         if self.items > self._max_items:
             raise DecodeError(f"BinaryPack of more than {self._max_items} values")
 
-    def finish(self) -> None:
-        """Nothing may be missing, and nothing may follow."""
-        size = len(self._data)
-        if self._at > size:
-            raise self.cut_short()
-        if self._at < size:
-            raise DecodeError(f"BinaryPack value ends at byte {self._at} of {size}")
-
-    def cut_short(self) -> DecodeError:
+    def _cut_short(self) -> DecodeError:
         """More bytes were wanted than there are."""
         return DecodeError(f"BinaryPack cut short at byte {len(self._data)}")
 
     def _number_or_constant(self, lead: int, at: int) -> Any:
-        if number := _NUMBER[lead]:
-            self._at = at + number.size
-            (value,) = number.unpack_from(self._data, at)
-            return value if value >= _PLAIN_FROM else _exact(lead, value)
-        self._at = at + 1
-        value = _WHOLE[lead]
-        if value is _MORE:
+        step = _STEP[lead]
+        if step == _OTHER:
             raise DecodeError(f"BinaryPack has no type byte {lead:#04x} (at byte {at})")
-        return value
+        if step == 0:
+            self._at = at + 1
+            return _WHOLE[lead]
+        (value,) = _READ[lead](self._data, at)
+        self._at = at - step
+        return _exact(value) if lead == 0xCB and not value >= _PLAIN_FROM else value
 
     def _array(self, size: int, depth: int) -> list[Any]:
         data, at = self._data, self._at
@@ -112,22 +120,25 @@ class Unpacker:
                     at = self._at
                     size -= run
                     continue
-                if step := _SHORT_TEXT[lead]:
+                step = _STEP[lead]
+                if step > 0:
                     end = at + step
                     values.append(data[at + 1 : end].decode())
                     at = end
-                elif (value := _WHOLE[lead]) is not _MORE:
-                    values.append(value)
+                elif step == 0:
+                    values.append(_WHOLE[lead])
                     at += 1
+                elif step > _OTHER:
+                    (value,) = _READ[lead](data, at)
+                    if lead == 0xCB and not value >= _PLAIN_FROM:
+                        value = _exact(value)
+                    values.append(value)
+                    at -= step
                 elif lead == 0xD8:
                     begin = at + 3
                     end = begin + (data[at + 1] << 8 | data[at + 2])  # a uint16
                     values.append(data[begin:end].decode())
                     at = end
-                elif number := _NUMBER[lead]:
-                    (value,) = number.unpack_from(data, at)
-                    values.append(value if value >= _PLAIN_FROM else _exact(lead, value))
-                    at += number.size
                 else:
                     self._at = at
                     values.append(self.value(depth))
@@ -144,7 +155,8 @@ class Unpacker:
         end = 0
         try:
             for _ in range(size):
-                if step := _SHORT_TEXT[data[at]]:
+                step = _STEP[data[at]]
+                if step > 0:
                     end = at + step
                     key = data[at + 1 : end].decode()
                     at = end
@@ -155,22 +167,25 @@ class Unpacker:
                         raise DecodeError(f"BinaryPack key at byte {at} is not text")
                     at = self._at
                 lead = data[at]
-                if step := _SHORT_TEXT[lead]:
+                step = _STEP[lead]
+                if step > 0:
                     end = at + step
                     values[key] = data[at + 1 : end].decode()
                     at = end
-                elif (value := _WHOLE[lead]) is not _MORE:
-                    values[key] = value
+                elif step == 0:
+                    values[key] = _WHOLE[lead]
                     at += 1
+                elif step > _OTHER:
+                    (value,) = _READ[lead](data, at)
+                    if lead == 0xCB and not value >= _PLAIN_FROM:
+                        value = _exact(value)
+                    values[key] = value
+                    at -= step
                 elif lead == 0xD8:
                     begin = at + 3
                     end = begin + (data[at + 1] << 8 | data[at + 2])  # a uint16
                     values[key] = data[begin:end].decode()
                     at = end
-                elif number := _NUMBER[lead]:
-                    (value,) = number.unpack_from(data, at)
-                    values[key] = value if value >= _PLAIN_FROM else _exact(lead, value)
-                    at += number.size
                 else:
                     self._at = at
                     values[key] = self.value(depth)
@@ -193,22 +208,26 @@ class Unpacker:
         self._at = at + run * step
         numbers = read(self._data[at : self._at])
         if lead == 0xCB and not min(numbers) >= _PLAIN_FROM:
-            numbers = [_exact(lead, number) for number in numbers]
+            numbers = [_exact(number) for number in numbers]
         values += numbers
         return run
 
     def _no_text(self, at: int, end: int) -> DecodeError:
         """What is wrong with the text whose type byte is at ``at``, and which ends at ``end``."""
         if end > len(self._data):
-            return self.cut_short()
+            return self._cut_short()
         return DecodeError(f"BinaryPack text at byte {at} is not UTF-8")
 
 
-def _exact(lead: int, number: float) -> float:
-    """A whole double that stands for an integer: only we send them, see _integer_type."""
-    if lead == 0xCB and -(2.0**63) <= number < _PLAIN_FROM and number.is_integer():
+def _exact(number: float) -> float:
+    """A whole double that stands for an integer: only we send them, see ``packer``."""
+    if -(2.0**63) <= number < _PLAIN_FROM and number.is_integer():
         return int(number)
     return number
+
+
+def _no_number(data: bytes, at: int) -> tuple[float]:
+    raise AssertionError("not a number")  # pragma: no cover - fills the table
 
 
 def _small_integers(data: bytes) -> list[int]:
@@ -219,14 +238,29 @@ def _reader(form: Struct) -> Callable[[bytes], list[Any]]:
     return lambda data: list(chain.from_iterable(form.iter_unpack(data)))
 
 
+_OTHER: Final = -0x100
+_TEXTS: Final = range(TEXT.short, TEXT.short + 0x10)
+
 # By type byte, all 256, as a tuple is the fastest to look things up in.
-_NUMBER: Final = tuple(READ.get(lead) for lead in range(0x100))
-_SHORT: Final = {kind.long: kind.short for kind in (MAP, ARRAY, RAW, TEXT)}
-_SHORT_TEXT: Final = tuple(lead - 0xAF if 0xB0 <= lead <= 0xBF else 0 for lead in range(0x100))
-"Bytes of a whole short text, its type byte included; 0: it is something else."
-_MORE: Final = object()
-_WHOLE: Final = tuple(CONSTANTS.get(lead, _MORE) for lead in range(0x100))
+_STEP: Final = tuple(
+    lead - TEXT.short + 1
+    if lead in _TEXTS
+    else 0
+    if lead in CONSTANTS
+    else -READ[lead].size
+    if lead in READ
+    else _OTHER
+    for lead in range(0x100)
+)
+"""Bytes of a whole short text, its type byte included; 0: it is all in the type byte; below 0:
+bytes of a number, as negative; ``_OTHER``: something else. One look tells the commonest apart."""
+_WHOLE: Final = tuple(CONSTANTS.get(lead) for lead in range(0x100))
 "What has no bytes but its type byte."
+_READ: Final = tuple(
+    READ[lead].unpack_from if lead in READ else _no_number for lead in range(0x100)
+)
+"What reads a number."
+_SHORT: Final = {kind.long: kind.short for kind in (MAP, ARRAY, RAW, TEXT)}
 
 _SMALL: Final = bytes(range(0x80)) + bytes(range(0xE0, 0x100))
 "Integers that are their own type byte: signed bytes, in effect."
@@ -241,4 +275,4 @@ _RUN_AT_MOST: Final = 4096
 "Numbers looked at in one go: however often a run turns out short, reading stays linear."
 
 _PLAIN_FROM: Final = -(2.0**31)
-"Numbers below are looked at once more."
+"Doubles below are looked at once more."
