@@ -38,7 +38,7 @@ from .limits import DEFAULT_LIMITS, Limits
 from .media import MediaProtocol
 from .negotiation import Terms
 from .outbox import Outbox
-from .serialization import SERIALIZATIONS, serializer_for
+from .serialization import MISSING_EXTRAS, SERIALIZATIONS, serializer_for
 from .serializer import Frame, Serializations, Serializer
 from .session import SessionProtocol
 from .states import Connection, Session
@@ -348,6 +348,8 @@ class PeerProtocol:
             return f"offers a {offer.kind[:20]!r} connection, which is not supported"
         serialization = offer.serialization
         if serialization is None or serialization not in self._serializations:
+            if why := MISSING_EXTRAS.get(serialization or ""):
+                return f"offers a data connection in {serialization!r}; {why}"
             return explain_unknown(offer, self._serializations)
         serializer = serializer_for(serialization, self._limits, self._serializations)
         serializer.before_1_5 = offer.before_1_5

@@ -3,12 +3,12 @@
 ``serialization`` in the OFFER decides for both ends. A serializer belongs to one connection and
 has state: the ids of chunks going out, and the pieces of messages coming in. Rules from peerjs
 1.5.5 (``lib/dataconnection``); where we are stricter, the docstring says so. How to add your
-own stands in :mod:`peerjs_proto.serializer`.
+own stands in :mod:`peerjs_proto.serializer`. ``MsgPack`` is there where its library is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -35,7 +35,15 @@ from .serializer import (
     received_size,
 )
 
+try:
+    from .msgpack_stream import MsgPackSerializer
+except ModuleNotFoundError:  # of the library
+    _extra: Serializations = {}
+else:
+    _extra = {MsgPackSerializer.name: MsgPackSerializer}
+
 __all__ = [
+    "MISSING_EXTRAS",
     "SERIALIZATIONS",
     "BinarySerializer",
     "JsonSerializer",
@@ -50,12 +58,14 @@ def serializer_for(
     """A new serializer for one connection.
 
     Raises:
-        LocalProtocolError: nothing is known under ``name``. For a name from a remote OFFER ask
-            ``name in serializations`` first.
+        LocalProtocolError: nothing is known under ``name``, or it is one of
+            :data:`MISSING_EXTRAS`. For a name from a remote OFFER ask ``name in serializations``
+            first.
     """
     known = SERIALIZATIONS if serializations is None else serializations
     if name not in known:
-        raise LocalProtocolError(f"unknown serialization {name!r}; known: {', '.join(known)}")
+        unknown = f"unknown serialization {name!r}; known: {', '.join(known)}"
+        raise LocalProtocolError(MISSING_EXTRAS.get(name, unknown))
     return known[name](limits)
 
 
@@ -211,9 +221,15 @@ SERIALIZATIONS: Final[Serializations] = MappingProxyType(
         "json": JsonSerializer,
         "raw": RawSerializer,
         "none": RawSerializer,  # the word for it before 1.5
+        **_extra,
     }
 )
 """The serializations PeerJS brings along."""
+
+MISSING_EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
+    {} if _extra else {"MsgPack": "MsgPack needs the extra: pip install peerjs-sansio[msgpack]"}
+)
+"""Serializations of PeerJS that cannot be used here, and what to say about it."""
 
 
 def _is_chunk(value: object) -> bool:

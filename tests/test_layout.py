@@ -33,6 +33,7 @@ ORDER = [
     "binarypack10",
     "chunks",
     "serializer",
+    "msgpack_stream",
     "serialization",
     "states",
     "events",
@@ -58,6 +59,9 @@ APART = [
     *({"session", "negotiation"}, {"session", "data"}, {"session", "media"}, {"data", "media"}),
     {"peer", "server"},
 ]
+
+# Of libraries the core has attrs, and where an extra brings one, one module for it.
+EXTRAS = {"msgpack_stream": {"msgpack"}, "testing._hypothesis": {"hypothesis"}}
 
 # Libraries that may be named in these modules of peerjs_trio alone.
 CONFINED = {
@@ -100,8 +104,7 @@ RUNTIME = list(modules("peerjs_trio"))
 def test_the_core_is_pure(name: str, path: Path, package: str) -> None:
     top = {module.split(".")[0] for module in imports(path, package)}
     assert not top & IMPURE
-    needs = {"hypothesis"} if name == "testing._hypothesis" else {"attrs", "peerjs_proto"}
-    assert top <= sys.stdlib_module_names | needs
+    assert top <= sys.stdlib_module_names | {"attrs", "peerjs_proto"} | EXTRAS.get(name, set())
 
 
 @pytest.mark.parametrize(("name", "path", "package"), CORE, ids=[m[0] for m in CORE])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta, timezone
 from typing import Any
 
 from ._hypothesis import st
 
-__all__ = ["binary_values", "json_values", "keys", "raw_values"]
+__all__ = ["binary_values", "json_values", "keys", "msgpack_values", "raw_values"]
 
 keys = st.text(max_size=20).filter(lambda key: key != "__proto__")
-"""Keys of maps: BinaryPack cannot carry every one."""
+"""Keys of maps: BinaryPack and MsgPack cannot carry every one."""
 
 _json_leaves = (
     st.none()
@@ -26,6 +27,8 @@ _binary_leaves = (
     | st.text()
     | st.binary()
 )
+# No zones with summer time: an hour that it skips or repeats is == to none elsewhere (PEP 495).
+_offsets = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
 
 
 def raw_values() -> st.SearchStrategy[str | bytes]:
@@ -41,6 +44,11 @@ def json_values() -> st.SearchStrategy[Any]:
 def binary_values() -> st.SearchStrategy[Any]:
     """What ``binary`` carries and Python's ``==`` compares."""
     return _nested(_binary_leaves)
+
+
+def msgpack_values() -> st.SearchStrategy[Any]:
+    """What ``MsgPack`` carries and Python's ``==`` compares."""
+    return _nested(_binary_leaves | st.datetimes(timezones=_offsets))
 
 
 def _nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
