@@ -43,10 +43,13 @@ class Pair:
 
 
 @asynccontextmanager
-async def open_pair(server: Server, browser: Browser, site: str) -> AsyncIterator[Pair]:
+async def open_pair(
+    server: Server, browser: Browser, site: str, **options: Any
+) -> AsyncIterator[Pair]:
+    """``options`` are the Python peer's."""
     async with (
         open_lab(browser, site) as page,
-        open_peer("python", server=server.url) as python,
+        open_peer("python", server=server.url, **options) as python,
     ):
         await page.open(server.url, id="page")
         yield Pair(server, page, python)

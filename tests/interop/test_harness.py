@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ TAGGED: list[Any] = [
     *(None, UNDEFINED, True, False, 0, -1, 1.5, -0.0, math.inf, -math.inf, math.nan),
     *(2**31, 2**32, 2**53 - 1, 2**53, -(2**53), 2**63, 2**64 - 2**11),
     *("", "é", "😀\x00\u2028", b"", b"\x00\xff", [], {}, {"$": "not a tag", "__proto__": [b"x"]}),
+    *(datetime(2020, 2, 29, 12, 30, 15, 123_000, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)),
 ]
 
 

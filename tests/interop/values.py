@@ -10,6 +10,7 @@ import base64
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -30,6 +31,8 @@ UNDEFINED: Final = Undefined.UNDEFINED
 _SAFE_INTEGER: Final = 2**53 - 1
 "Beyond it, JSON.parse would round an integer without a word."
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def encode(value: Any) -> Any:
     """What ``json.dumps`` may have, for ``values.js`` to decode."""
@@ -44,6 +47,8 @@ def encode(value: Any) -> Any:
             return _encode_float(value)
         case bytes() | bytearray() | memoryview():
             return {"$": "bytes", "b64": base64.b64encode(value).decode()}
+        case datetime():
+            return {"$": "date", "ms": (value - _EPOCH) // timedelta(milliseconds=1)}
         case Mapping():
             plain = {key: encode(item) for key, item in value.items()}
             return {"$": "map", "map": plain} if "$" in plain else plain
@@ -74,6 +79,8 @@ def decode(tagged: Any) -> Any:
             return float(text)
         case {"$": "bytes", "b64": str(text)}:
             return base64.b64decode(text)
+        case {"$": "date", "ms": int(milliseconds)}:
+            return _EPOCH + timedelta(milliseconds=milliseconds)
         case {"$": "map", "map": dict(plain)}:
             return {key: decode(item) for key, item in plain.items()}
         case {"$": tag}:

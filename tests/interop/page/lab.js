@@ -4,6 +4,7 @@
 // object exists, and what it hears waits in a queue.
 
 import { MsgPack } from "/npm/peerjs/dist/serializer.msgpack.mjs";
+import { Reversed } from "./reversed.js";
 import { decode, digest, encode, make, numbered } from "./values.js";
 
 const { Peer } = window.peerjs ?? window; // 2.0 beta has no name around it
@@ -99,7 +100,7 @@ const lab = {
 
   open(id, options) {
     const config = { iceServers: [] }; // the default asks servers on the Internet
-    const all = { config, serializers: { MsgPack }, ...options };
+    const all = { config, serializers: { MsgPack, reversed: Reversed }, ...options };
     peer = id === null ? new Peer(all) : new Peer(id, all);
     peer.on("error", onPeerError);
     peer.on("connection", (conn) => {

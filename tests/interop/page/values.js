@@ -29,6 +29,7 @@ function encodeObject(object) {
   const bytes = bytesOf(object);
   if (bytes) return { $: "bytes", b64: bytes.toBase64() };
   if (Array.isArray(object)) return object.map(encode);
+  if (object instanceof Date) return { $: "date", ms: object.getTime() };
   const kind = Object.prototype.toString.call(object);
   if (kind !== "[object Object]") return { $: kind };
   const plain = mapValues(object, encode);
@@ -55,6 +56,8 @@ export function decode(tagged) {
       return Number(tagged.text);
     case "bytes":
       return Uint8Array.fromBase64(tagged.b64);
+    case "date":
+      return new Date(tagged.ms);
     case "map":
       return mapValues(tagged.map, decode);
   }
