@@ -7,7 +7,7 @@ order is not closed before what was sent ahead of the close message has had time
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -32,6 +32,7 @@ from .events import (
 from .limits import Limits
 from .negotiation import Negotiation, Terms
 from .outbox import Outbox
+from .sdp import UNSTATED_LARGEST_MESSAGE, max_message_size
 from .serializer import CloseRequested, Frame, Serializer
 from .states import DATA_TRANSITIONS, Connection, ConnectionCue
 
@@ -74,6 +75,7 @@ class DataProtocol(Negotiation):
         super().__init__(number, terms, signal=signal, limits=limits, outbox=outbox)
         self.sent = 0
         self._serializer = serializer
+        self._max_message_size = UNSTATED_LARGEST_MESSAGE
         self._queue: deque[_Queued] = deque()
         self._serial = 0
         self._drained = False
@@ -82,17 +84,22 @@ class DataProtocol(Negotiation):
 
     # --- coming to be ---------------------------------------------------------------------
 
+    def invite(self, offer: str, early: list[Mapping[str, Any]], now: float) -> None:
+        self._max_message_size = max_message_size(offer)
+        super().invite(offer, early, now)
+
     def receive_answer(self, answer: messages.Answer, now: float) -> bool:
         answered = super().receive_answer(answer, now)
         if answered:
+            self._max_message_size = max_message_size(answer.sdp)
             self._serializer.before_1_5 = answer.before_1_5
         return answered
 
-    def channel_opened(self, max_message_size: int) -> None:
+    def channel_opened(self, largest: int | None) -> None:
         if self.state is not Connection.CONNECTING:
             return
         self._advance(ConnectionCue.CONNECTED)
-        self._serializer.max_message_size = max_message_size
+        self._serializer.max_message_size = self._max_message_size if largest is None else largest
         self.deadline = None
         self._outbox.events.append(DataConnectionOpened(self.number))
 

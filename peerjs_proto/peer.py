@@ -280,8 +280,12 @@ class PeerProtocol:
             found.answer_made(sdp)
             self._connections.settle(found)
 
-    def channel_opened(self, connection: int, max_message_size: int) -> None:
-        """The data channel is open. The far side takes that many bytes in one frame."""
+    def channel_opened(self, connection: int, max_message_size: int | None = None) -> None:
+        """The data channel is open.
+
+        The far side takes that many bytes in one frame; None: what its description says, and
+        262,144 at most.
+        """
         if found := self._connections.data(connection):
             found.channel_opened(max_message_size)
             self._connections.settle(found)

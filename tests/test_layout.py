@@ -36,6 +36,7 @@ ORDER = [
     "msgpack_stream",
     "serialization",
     "states",
+    "sdp",
     "events",
     "commands",
     "outbox",

@@ -1,0 +1,35 @@
+"""The one number that the core reads in a session description."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerjs_proto.sdp import LARGEST_MESSAGE, max_message_size
+
+HEAD = "v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        ("a=max-message-size:65536\r\n", 65_536),
+        ("a=max-message-size:262144\r\na=sctp-port:5000\r\n", 262_144),
+        ("a=max-message-size:1\n", 1),
+        ("a=max-message-size:0\r\n", 262_144),  # any size
+        ("a=max-message-size:1073741823\r\n", 262_144),  # Firefox
+        (f"a=max-message-size:{'9' * 5000}\r\n", 262_144),
+        ("", 65_536),
+        ("a=max-message-size:\r\n", 65_536),
+        ("a=max-message-size:-1\r\n", 65_536),
+        ("b=a=max-message-size:7\r\n", 65_536),
+    ],
+)
+def test_what_is_stated(line: str, size: int) -> None:
+    assert max_message_size(HEAD + line) == size
+
+
+@given(st.text() | st.text().map("a=max-message-size:".__add__))
+def test_anything_at_all_gives_a_size(sdp: str) -> None:
+    assert 0 < max_message_size(sdp) <= LARGEST_MESSAGE
