@@ -17,6 +17,7 @@ from .commands import CloseChannel, Command, FramesReady, MakeAnswer, MakeOffer
 from .errors import (
     ConnectionClosed,
     ConnectTimeout,
+    LimitExceeded,
     NotOpenYet,
     PeerError,
     RemoteProtocolError,
@@ -76,6 +77,7 @@ class DataProtocol(Negotiation):
         self.sent = 0
         self._serializer = serializer
         self._max_message_size = UNSTATED_LARGEST_MESSAGE
+        self._early_frames: list[tuple[Frame, float]] = []
         self._queue: deque[_Queued] = deque()
         self._serial = 0
         self._drained = False
@@ -102,6 +104,9 @@ class DataProtocol(Negotiation):
         self._serializer.max_message_size = self._max_message_size if largest is None else largest
         self.deadline = None
         self._outbox.events.append(DataConnectionOpened(self.number))
+        early, self._early_frames = self._early_frames, []
+        for frame, then in early:
+            self.receive_frame(frame, then)
 
     @property
     def _answer_timeout(self) -> float:
@@ -174,6 +179,9 @@ class DataProtocol(Negotiation):
     # --- receiving ------------------------------------------------------------------------
 
     def receive_frame(self, frame: Frame, now: float) -> None:
+        if self.state is Connection.CONNECTING:
+            self._keep_early_frame(frame, now)
+            return
         if not self.is_open:
             return
         try:
@@ -189,6 +197,14 @@ class DataProtocol(Negotiation):
             return
         self._quiet_at = now + self._limits.flush_linger
         self._set_deadline()
+
+    def _keep_early_frame(self, frame: Frame, now: float) -> None:
+        # Of a channel without order, messages may overtake the word that it is open
+        # (RFC 8832, section 6); and engines may tell of the two in either order.
+        if len(self._early_frames) < self._limits.early_frames:
+            self._early_frames.append((frame, now))
+        else:
+            self.hang_up(LimitExceeded("the far side sends on a channel that does not open"))
 
     def _receive_farewell(self, now: float) -> None:
         if self.state is Connection.OPEN and self.terms.reliable:
@@ -227,6 +243,7 @@ class DataProtocol(Negotiation):
     def hang_up(self, error: PeerError | None) -> None:
         super().hang_up(error)
         self._queue.clear()
+        self._early_frames.clear()
 
     def handle_timeout(self, now: float) -> None:
         if not self.is_open:

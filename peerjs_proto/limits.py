@@ -48,6 +48,8 @@ class Limits:
     "Between HEARTBEATs to the server; peerjs's ``pingInterval``. Servers allow 60 to 90 s."
 
     # -- one data connection --------------------------------------------------------------
+    early_frames: int = 64
+    "Frames kept that overtake the opening of their channel. An engine bounds each."
     message_bytes: int = 256 * 1024 * 1024
     "One message, put together. PeerJS has no bound; a page's own memory ends near 2 GiB."
     message_items: int = 4 * 1024 * 1024

@@ -298,7 +298,7 @@ class PeerProtocol:
             self._connections.settle(found)
 
     def receive_frame(self, connection: int, frame: Frame, now: float) -> None:
-        """One data channel message."""
+        """One data channel message. It may overtake ``channel_opened``."""
         if found := self._connections.data(connection):
             found.receive_frame(frame, now)
             self._connections.settle(found)

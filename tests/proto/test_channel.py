@@ -7,7 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from peerjs_proto import Endpoint, MessageTooBig, PeerProtocol, commands, events
+from peerjs_proto import (
+    Endpoint,
+    LimitExceeded,
+    Limits,
+    MessageTooBig,
+    PeerProtocol,
+    commands,
+    events,
+)
 
 NOW = 10.0
 SAYS_100 = "v=0\r\na=max-message-size:100\r\n"
@@ -79,3 +87,64 @@ def test_an_answer_that_comes_twice_changes_nothing() -> None:
     with pytest.raises(MessageTooBig):
         core.send(number, bytes(101))
     assert sum(isinstance(c, commands.ApplyAnswer) for c in iter(core.next_command, None)) == 1
+
+
+def told(core: PeerProtocol) -> list[events.Event]:
+    """What has happened since registering."""
+    found: list[events.Event] = []
+    while event := core.next_event():
+        if not isinstance(event, events.PeerOpened):
+            found.append(event)
+    return found
+
+
+def test_frames_that_overtake_the_opening_are_delivered_after_it() -> None:
+    core, number = dialled(SAYS_NOTHING)
+    core.receive_frame(number, b"one", NOW)
+    core.receive_frame(number, "two", NOW)
+    assert told(core) == []
+    core.channel_opened(number)
+    opened, one, two = told(core)
+    assert opened == events.DataConnectionOpened(number)
+    assert isinstance(one, events.MessageReceived)
+    assert isinstance(two, events.MessageReceived)
+    assert (one.value, two.value) == (b"one", "two")
+
+
+def test_of_those_there_is_a_bound() -> None:
+    core, number = dialled(SAYS_NOTHING)
+    for _ in range(Limits().early_frames):
+        core.receive_frame(number, b"", NOW)
+    assert told(core) == []
+    core.receive_frame(number, b"", NOW)
+    (closed,) = told(core)
+    assert isinstance(closed, events.DataConnectionClosed)
+    assert isinstance(closed.error, LimitExceeded)
+    core.channel_opened(number)
+    assert told(core) == []
+
+
+def test_what_is_wrong_with_one_shows_when_the_channel_opens() -> None:
+    core = registered()
+    number = core.connect("bob", connection_id="dc_1", now=NOW)
+    core.offer_made(number, "v=0")
+    receive(core, "ANSWER", SAYS_NOTHING)
+    core.receive_frame(number, b"\xc7", NOW)
+    core.receive_frame(number, b"\x01", NOW)
+    core.channel_opened(number)
+    opened, closed = told(core)
+    assert opened == events.DataConnectionOpened(number)
+    assert isinstance(closed, events.DataConnectionClosed)
+    assert closed.error is not None
+    assert closed.error.type == "webrtc"
+
+
+def test_frames_of_a_connection_that_is_not_answered_are_nobodys() -> None:
+    core = registered()
+    number = core.connect("bob", connection_id="dc_1", now=NOW)
+    core.receive_frame(number, b"\x01", NOW)
+    core.offer_made(number, "v=0")
+    core.receive_frame(number, b"\x01", NOW)
+    receive(core, "ANSWER", SAYS_NOTHING)
+    core.channel_opened(number)
+    assert told(core) == [events.DataConnectionOpened(number)]
