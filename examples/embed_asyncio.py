@@ -47,8 +47,7 @@ class Peer:
 
     async def run(self) -> str | None:
         async with asyncio.TaskGroup() as self.tasks:
-            self.core.start(now())
-            self.drain()
+            self.tell(self.core.start, now())
             with suppress(asyncio.CancelledError):  # Ctrl-C
                 while not self.over:
                     with suppress(TimeoutError):
@@ -111,7 +110,7 @@ class Peer:
                 self.tasks.create_task(self.rtcs.pop(number).perform(command))
             case _:
                 if isinstance(command, commands.MakeOffer | commands.MakeAnswer):
-                    self.rtcs[command.connection] = Rtc(self.core, command.connection, self.tell)
+                    self.rtcs[command.connection] = Rtc(self, command.connection)
                 self.tasks.create_task(self.rtcs[command.connection].perform(command))
 
     async def fetch_id(self, url: str) -> None:
@@ -149,8 +148,8 @@ def get(url: str) -> tuple[int, bytes]:
 class Rtc:
     """One RTCPeerConnection of aiortc with its data channel."""
 
-    def __init__(self, core: PeerProtocol, number: int, tell: Callable[..., None]) -> None:
-        self.core, self.number, self.tell = core, number, tell
+    def __init__(self, peer: Peer, number: int) -> None:
+        self.core, self.tell, self.number = peer.core, peer.tell, number
         # For peers beyond this network, name STUN and TURN servers here.
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.pc.on("datachannel", self.adopt)

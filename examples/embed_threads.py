@@ -58,8 +58,7 @@ class Peer:
         signal.signal(signal.SIGINT, lambda *_: self.tell(self.end, None))
         thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         thread.start()
-        self.core.start(now())
-        self.drain()
+        self.tell(self.core.start, now())
         while not self.over:
             deadline = self.core.next_timeout()
             with suppress(queue.Empty):
@@ -130,8 +129,7 @@ class Peer:
                 self.closing.append(self.rtcs.pop(number).do(command))
             case _:
                 if isinstance(command, commands.MakeOffer | commands.MakeAnswer):
-                    rtc = Rtc(self.core, command.connection, self.tell, self.loop)
-                    self.rtcs[command.connection] = rtc
+                    self.rtcs[command.connection] = Rtc(self, command.connection)
                 self.rtcs[command.connection].do(command)
 
     def fetch_id(self, url: str) -> None:
@@ -159,14 +157,8 @@ class Rtc:
     Only do() and send_frames() are for the main thread.
     """
 
-    def __init__(
-        self,
-        core: PeerProtocol,
-        number: int,
-        tell: Callable[..., None],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self.core, self.number, self.tell, self.loop = core, number, tell, loop
+    def __init__(self, peer: Peer, number: int) -> None:
+        self.core, self.tell, self.loop, self.number = peer.core, peer.tell, peer.loop, number
         self.handed_over = self.taken = 0
         # For peers beyond this network, name STUN and TURN servers here.
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))

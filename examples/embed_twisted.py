@@ -45,7 +45,6 @@ class Peer:
         self.reactor = reactor
         self.core = PeerProtocol(server, token=secrets.token_hex(8), id=id)
         self.inputs: defer.DeferredQueue[tuple[Any, ...]] = defer.DeferredQueue()
-        self.factory: Factory | None = None
         self.closing: list[defer.Deferred[None]] = []
         self.rtcs: dict[int, Rtc] = {}
         self.dial, self.dialled = dial, 0
@@ -56,8 +55,7 @@ class Peer:
         self.inputs.put((input, *args))
 
     async def run(self) -> None:
-        self.core.start(now())
-        self.drain()
+        self.tell(self.core.start, now())
         while not self.over:
             waiting = self.inputs.get()
             if (deadline := self.core.next_timeout()) is not None:
@@ -114,21 +112,18 @@ class Peer:
             case commands.OpenSocket(url):
                 self.factory = Factory(self, url)
                 self.closing.append(self.factory.gone)
-            case commands.SendText(text) if self.factory:
+            case commands.SendText(text):
                 self.factory.send(text)
-            case commands.CloseSocket() if self.factory:
+            case commands.CloseSocket():
                 self.factory.close()
             case commands.FramesReady(number):
                 self.rtcs[number].send_frames()
             case commands.CloseRtc(number):
                 self.closing.append(self.rtcs.pop(number).do(command))
-            case commands.MakeOffer(number) | commands.MakeAnswer(number):
-                self.rtcs[number] = Rtc(self.core, number, self.tell)
-                self.rtcs[number].do(command)
-            case commands.ApplyAnswer(number) | commands.AddCandidate(number):
-                self.rtcs[number].do(command)
-            case commands.CloseChannel(number):
-                self.rtcs[number].do(command)
+            case _:
+                if isinstance(command, commands.MakeOffer | commands.MakeAnswer):
+                    self.rtcs[command.connection] = Rtc(self, command.connection)
+                self.rtcs[command.connection].do(command)
 
     async def fetch_id(self, url: str) -> None:
         # urllib in a thread does for one request. Twisted's Agent would, too.
@@ -192,8 +187,8 @@ class Socket(WebSocketClientProtocol):
 class Rtc:
     """One RTCPeerConnection of aiortc with its data channel."""
 
-    def __init__(self, core: PeerProtocol, number: int, tell: Callable[..., None]) -> None:
-        self.core, self.number, self.tell = core, number, tell
+    def __init__(self, peer: Peer, number: int) -> None:
+        self.core, self.tell, self.number = peer.core, peer.tell, number
         # For peers beyond this network, name STUN and TURN servers here.
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.pc.on("datachannel", self.adopt)

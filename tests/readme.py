@@ -1,4 +1,4 @@
-"""The code in README.md, so that tests can run it."""
+"""The code in README.md and in docs/, so that tests can run it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Block:
     output: str | None = attrs.field(repr=False)
 
 
-def blocks(language: str) -> Iterator[Block]:
+def blocks(language: str, page: Path = README) -> Iterator[Block]:
     """All in one language, from the top."""
-    text = README.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     for match in _BLOCK.finditer(text):
         if match[1] == language:
             line = text.count("\n", 0, match.start(2)) + 1
