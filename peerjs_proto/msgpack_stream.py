@@ -5,7 +5,7 @@ the @msgpack/msgpack 2.8.0 inside it; each decision is a row in ``docs/msgpack.m
 module that needs the ``msgpack`` library, hence the extra of that name.
 
 The library makes the values. It believes what counts say, so no byte of a stream reaches it
-before the value is whole, and :class:`_Walk` has found it within bounds.
+before the value is whole, and ``_Walk`` has found it within bounds.
 """
 
 from __future__ import annotations

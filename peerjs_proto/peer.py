@@ -175,6 +175,14 @@ class PeerProtocol:
         """
         return self._connections.demand_data(connection).send(value)
 
+    def is_reliable(self, connection: int) -> bool:
+        """Whether its messages arrive in order: as asked for, or as its serialization needs.
+
+        False for a media connection, and for one that has ended.
+        """
+        found = self._connections.data(connection)
+        return found is not None and found.terms.reliable
+
     def withdraw(self, connection: int, serial: int) -> bool:
         """Take a queued message back; False once any of it has been handed out."""
         found = self._connections.data(connection)

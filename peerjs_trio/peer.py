@@ -167,8 +167,10 @@ class Peer:
 
         :param label: a name for the connection; a random one if not given.
         :param metadata: any JSON value, for the other side to see before the first message.
-        :param serialization: ``binary``, ``binary-utf8``, ``json`` or ``raw``, for both sides.
-        :param reliable: True keeps messages in order. They all arrive either way.
+        :param serialization: ``binary``, ``binary-utf8``, ``json``, ``raw`` or, with the extra
+            ``msgpack``, ``MsgPack``; for both sides.
+        :param reliable: True keeps messages in order. They all arrive either way. ``MsgPack``
+            always does.
 
         Raises PeerUnavailable (that peer is not on the server, which takes it five seconds to
         say), ConnectTimeout (``limits.connect_timeout``), NegotiationFailed (no way through),
@@ -193,7 +195,7 @@ class Peer:
                 label=label or connection_id,
                 metadata=metadata,
                 serialization=serialization,
-                reliable=reliable,
+                reliable=core.is_reliable(number),
                 dialled_by_them=False,
             )
         await connection._wait_open()

@@ -97,6 +97,12 @@ async def test_sixty_four_mebibytes_cross_whole(pair: Pair) -> None:
             assert await theirs.receive() == value
 
 
+async def test_msgpack_is_reliable_at_both_ends(pair: Pair) -> None:
+    ours, theirs = await pair.dial(serialization="MsgPack", reliable=False)
+    assert ours.reliable
+    assert theirs.reliable
+
+
 async def test_a_peer_dials_others_many_times_and_itself_never(pair: Pair) -> None:
     with pytest.raises(peerjs_trio.InvalidId, match="itself"):
         await pair.alice.connect("alice")
