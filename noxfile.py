@@ -17,7 +17,10 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
-CHECKED = ["peerjs_proto", "peerjs_trio", "tests", "examples", "bench", "docs", "noxfile.py"]
+CHECKED = [
+    *("peerjs_proto", "peerjs_trio", "tests", "examples", "bench"),
+    *("docs/conf.py", "docs/make_states.py", "noxfile.py"),
+]
 
 BROWSER = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
 """Programs that the browser tests need, and Debian's packages of them."""
