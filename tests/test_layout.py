@@ -53,6 +53,7 @@ ORDER = [
     "testing.mutations",
     "testing.values",
     "testing.messages",
+    "testing.under_way",
     "testing.world",
     "testing",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from peerjs_proto import events
 from peerjs_proto.errors import PeerError
-from peerjs_proto.limits import Limits
+from peerjs_proto.limits import DEFAULT_LIMITS, Limits
 from peerjs_proto.testing.world import Node, World
 
 __all__ = ["Pair", "dial_error"]
@@ -15,7 +15,7 @@ __all__ = ["Pair", "dial_error"]
 class Pair:
     """Two peers on one server, and what Alice knows of her dial."""
 
-    def __init__(self, *, limits: Limits | None = None, settle: bool = True, **options: Any):
+    def __init__(self, *, limits: Limits = DEFAULT_LIMITS, settle: bool = True, **options: Any):
         self.world = World()
         self.alice = self.world.node("alice", limits)
         self.bob = self.world.node("bob", limits)

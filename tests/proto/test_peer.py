@@ -78,7 +78,7 @@ def test_a_peer_that_is_not_there_is_unavailable_after_the_server_says_so() -> N
     world.settle()
     other = alice.core.connect("carol", connection_id="dc_9", now=world.now + 4)
     alice.drain()
-    world.advance(5.0)
+    world.advance(6.0)
     # EXPIRE names no connection, so it is the answer to all dials to that peer.
     assert [type(dial_error(alice, dial)) for dial in dials] == [PeerUnavailable] * 3
     assert alice.told(events.SignalingRefused) == []
