@@ -248,6 +248,8 @@ class PeerProtocol:
 
     def receive_text(self, text: str | bytes, now: float) -> None:
         """One message from the server. Binary ones are refused: PeerJS has none."""
+        if self.session is Session.CLOSED:
+            return  # it crossed our CloseSocket: nobody is left to answer an offer
         if isinstance(text, bytes):
             self._refuse(None, "a binary frame on the signaling socket")
             return

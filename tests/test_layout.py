@@ -53,6 +53,8 @@ ORDER = [
     "testing.mutations",
     "testing.values",
     "testing.messages",
+    "testing.frames",
+    "testing.operations",
     "testing.under_way",
     "testing.world",
     "testing",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from peerjs_proto import commands, events
+from peerjs_proto import commands, events, messages
 from peerjs_proto.errors import (
     ConnectionClosed,
     ConnectTimeout,
@@ -345,3 +345,19 @@ def test_shutting_down_closes_all_and_tells_the_peers() -> None:
         if isinstance(command, commands.SendText):
             texts.append(json.loads(command.text))
     assert texts == [{"type": "LEAVE", "dst": "bob"}, {"type": "LEAVE"}]
+
+
+def test_what_comes_after_shutting_down_changes_nothing() -> None:
+    pair = Pair()
+    pair.alice.core.shut_down()
+    pair.alice.drain()
+    pair.alice.events.clear()
+    offer = messages.Offer(
+        src="bob", kind="data", connection_id="dc_2", sdp="offer 0", serialization="binary"
+    )
+    candidate = messages.Candidate(src="bob", kind="data", connection_id="dc_3", candidate={})
+    for text in (messages.encode(offer), messages.encode(candidate), "nonsense", b""):
+        pair.alice.core.receive_text(text, pair.world.now)
+    assert pair.alice.core.next_event() is None
+    assert pair.alice.core.next_command() is None
+    assert pair.alice.core.next_timeout() is None
