@@ -248,8 +248,8 @@ class PeerProtocol:
 
     def receive_text(self, text: str | bytes, now: float) -> None:
         """One message from the server. Binary ones are refused: PeerJS has none."""
-        if self.session is Session.CLOSED:
-            return  # it crossed our CloseSocket: nobody is left to answer an offer
+        if self.session in (Session.NEW, Session.CLOSED):
+            return  # no socket of ours: it crossed our CloseSocket, and nobody is left to answer
         if isinstance(text, bytes):
             self._refuse(None, "a binary frame on the signaling socket")
             return

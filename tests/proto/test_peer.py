@@ -21,7 +21,8 @@ from peerjs_proto.errors import (
     UnsupportedValue,
 )
 from peerjs_proto.limits import Limits
-from peerjs_proto.testing.world import World
+from peerjs_proto.peer import PeerProtocol
+from peerjs_proto.testing.world import ENDPOINT, World
 from tests.proto.pair import Pair, dial_error
 
 VALUES: dict[str, list[Any]] = {
@@ -361,3 +362,15 @@ def test_what_comes_after_shutting_down_changes_nothing() -> None:
     assert pair.alice.core.next_event() is None
     assert pair.alice.core.next_command() is None
     assert pair.alice.core.next_timeout() is None
+
+
+def test_what_comes_before_the_start_changes_nothing() -> None:
+    core = PeerProtocol(ENDPOINT, id="alice", token="t")
+    for text in ('{"type":"ERROR","payload":{"msg":"no"}}', '{"type":"OPEN"}', "nonsense"):
+        core.receive_text(text, 0.0)
+    core.socket_opened(0.0)
+    core.socket_closed("never was one")
+    assert core.next_event() is None
+    assert core.next_command() is None
+    core.start(0.0)
+    assert isinstance(core.next_command(), commands.OpenSocket)
