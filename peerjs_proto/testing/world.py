@@ -218,7 +218,7 @@ class World(UnderWay):
 
     def _fetch_id(self, node: Node, url: str) -> None:
         request = server_io.HttpRequest("GET", _target(url))
-        reply = self.server.respond(request, fresh_id=f"given{len(self.nodes)}")
+        reply = self.server.respond(request, fresh_id=f"given{self.nodes.index(node)}")
         node.core.receive_http(reply.status, reply.body, self.now)
         node.drain()
 
