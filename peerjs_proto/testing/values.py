@@ -106,7 +106,7 @@ def _nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.recursive(
         leaves,
         lambda inner: st.lists(inner, max_size=20) | st.dictionaries(keys, inner, max_size=20),
-        max_leaves=30,
+        max_leaves=16,
     )
 
 

@@ -149,7 +149,7 @@ def drawn(strategy: st.SearchStrategy[Operation], core: type, out: set[str]) -> 
     """Inputs of a core that no operation calls."""
     found: set[str] = set()
 
-    @settings(database=None, max_examples=1000)
+    @settings(database=None, max_examples=300)
     @given(strategy)
     def draw(operation: Operation) -> None:
         method = inspect.signature(getattr(core, operation.method))
