@@ -9,7 +9,7 @@ Sources: peerjs 1.5.5 ``lib/negotiator.ts`` and ``lib/peer.ts``; peer 1.0.2 ``sr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 import attrs
 
@@ -241,6 +241,8 @@ def encode(message: Message) -> str:
                 "connectionId": message.connection_id,
             }
             frame = {"type": "CANDIDATE", "payload": payload | dict(message.extra)}
+        case _:
+            assert_never(message)
     for name in ("src", "dst"):
         if (value := getattr(message, name, None)) is not None:
             frame[name] = value

@@ -155,7 +155,7 @@ class Negotiation(ABC):
             if len(self._early) >= self._limits.early_candidates:
                 return False
             self._early.append(candidate)
-        elif self.state is not Connection.CLOSED:
+        else:
             self._command(AddCandidate(self.number, candidate))
         return True
 
@@ -187,8 +187,7 @@ class Negotiation(ABC):
         self._offer, self._early = "", []
 
     def handle_timeout(self, now: float) -> None:
-        if self.deadline is None or now < self.deadline:
-            return
+        """Its deadline has come."""
         peer = repr(self.terms.peer)
         match self.state:
             case Connection.OFFERING | Connection.OFFERED:

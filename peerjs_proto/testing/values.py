@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from peerjs_proto.errors import MessageTooBig
-from peerjs_proto.limits import DEFAULT_LIMITS
-from peerjs_proto.serialization import JsonSerializer
+from peerjs_proto.jsontext import dumps
+from peerjs_proto.limits import CHUNK_SIZE
 
 from ._hypothesis import st
 
@@ -111,15 +110,12 @@ def _nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def _small_enough_for_json(value: object) -> bool:
-    try:
-        JsonSerializer(DEFAULT_LIMITS).encode(value)
-    except MessageTooBig:
-        return False
-    return True
+    return len(dumps(value).encode()) < CHUNK_SIZE
 
 
 _BY_NAME: Final[Mapping[str, Callable[[], st.SearchStrategy[Any]]]] = {
     "raw": raw_values,
+    "none": raw_values,
     "json": lambda: json_values().filter(sendable).filter(_small_enough_for_json),
     "binary": lambda: binary_values().filter(sendable),
     "binary-utf8": lambda: binary_values().filter(sendable),

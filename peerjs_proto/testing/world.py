@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import urlsplit
 
 import attrs
@@ -72,6 +72,10 @@ class Rtc:
     other: Rtc | None = None
     "The end whose description this one was given."
     up: bool = False
+    closing: bool = False
+    "Its channel sends no more; what it sent is still to arrive."
+    drained: bool = False
+    "And that has arrived."
 
     @property
     def far(self) -> Rtc | None:
@@ -175,11 +179,10 @@ class World(UnderWay):
         if not live:
             return False
         rtc = live[choice % len(live)]
-        for end in (rtc, rtc.far):
-            if end is not None:
-                end.up = False
-                end.frames.steps.clear()
-                self._fail(end, "the path broke")
+        for end in [end for end in (rtc, rtc.far) if end is not None]:
+            end.up = False
+            end.frames.steps.clear()
+            self._fail(end, "the path broke")
         return True
 
     # --- the runtime of each node ---------------------------------------------------------
@@ -206,13 +209,13 @@ class World(UnderWay):
             case commands.AddCandidate():
                 pass  # the ends find each other without
             case commands.FramesReady(number):
-                if rtc := node.rtcs.get(number):
-                    self._pump(rtc)
+                self._pump(node.rtcs[number])
             case commands.CloseChannel(number):
-                rtc = node.rtcs[number]
-                self.later(rtc.frames, lambda: self._close_channel(rtc), last=True)
+                self._close_channel(node.rtcs[number])
             case commands.CloseRtc(number):
                 self._close_rtc(node, number)
+            case _:
+                assert_never(command)
 
     # --- the server -----------------------------------------------------------------------
 
@@ -309,7 +312,7 @@ class World(UnderWay):
 
     def _pump(self, rtc: Rtc) -> None:
         """Take frames for as long as there is room."""
-        if rtc.far is None or not (rtc.up and rtc.far.up):
+        if rtc.far is None or rtc.closing or not (rtc.up and rtc.far.up):
             return
         while len(rtc.frames.steps) < ROOM:
             frame = rtc.node.core.next_frame(rtc.number)
@@ -324,9 +327,19 @@ class World(UnderWay):
         self._pump(rtc)
 
     def _close_channel(self, rtc: Rtc) -> None:
-        for end in (rtc, rtc.far):
-            if end is not None:
-                self._closed(end)
+        if not rtc.closing:
+            rtc.closing = True
+            self.later(rtc.frames, partial(self._drained, rtc), last=True)
+
+    def _drained(self, rtc: Rtc) -> None:
+        # RFC 8831, section 6.7: the far side closes its own direction in turn, behind what it
+        # has sent; the channel is closed when both are.
+        rtc.drained = True
+        if rtc.far is None or not rtc.far.up:
+            return
+        self._close_channel(rtc.far)
+        for end in (rtc, rtc.far) if rtc.far.drained else ():
+            self._closed(end)
 
     def _close_rtc(self, node: Node, number: int) -> None:
         gone = node.rtcs.pop(number)

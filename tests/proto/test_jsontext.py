@@ -260,6 +260,13 @@ def test_a_value_inside_itself(max_depth: int) -> None:
         dumps(cycle, max_depth=max_depth)
 
 
+@pytest.mark.parametrize("value", [{"a": {}}, {"a": []}, [{}], [[]]])
+def test_depth_is_counted_in_lists_and_maps(value: Any) -> None:
+    assert loads(dumps(value, max_depth=2), max_depth=2) == value
+    with pytest.raises(UnsupportedValue, match="nested too deeply"):
+        dumps(value, max_depth=1)
+
+
 def test_a_depth_that_python_cannot_write_is_no_recursion_error() -> None:
     for levels in range(100, 1100, 25):
         value: list[Any] = []

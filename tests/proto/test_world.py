@@ -222,3 +222,14 @@ def test_a_world_that_never_rests_is_reported() -> None:
     again()
     with pytest.raises(AssertionError, match="does not come to rest"):
         world.settle()
+
+
+def test_candidates_are_not_needed() -> None:
+    pair = Pair()
+    candidate = messages.Candidate(
+        src="bob", kind="data", connection_id="dc_1", candidate={"candidate": "c"}
+    )
+    pair.alice.core.receive_text(messages.encode(candidate), pair.world.now)
+    pair.alice.drain()
+    pair.say(pair.alice, pair.ours, "still there")
+    assert pair.bob.values(pair.theirs) == ["still there"]
