@@ -123,6 +123,15 @@ def test_a_server_may_send_heartbeats() -> None:
     assert_quiet(core)
 
 
+def test_no_http_answer_at_all() -> None:
+    core = PeerProtocol(ENDPOINT, token="t")
+    core.start(0.0)
+    core.http_failed("no route to it")
+    (failed,) = iter(core.next_event, None)
+    assert isinstance(failed, events.PeerFailed)
+    assert str(failed.error) == "could not get an id from the server: no route to it"
+
+
 def test_an_http_answer_that_comes_too_late() -> None:
     core = PeerProtocol(ENDPOINT, token="t")
     core.start(0.0)

@@ -19,6 +19,7 @@ from peerjs_proto.server_io import (
 from tests.proto.server_clients import commands, events, message, target
 
 LIMITS = ServerLimits(
+    message_bytes=1000,
     waiting_messages=3,
     waiting_bytes=300,
     waiting_destinations=3,
@@ -132,6 +133,42 @@ class ServerMachine(RuleBasedStateMachine):
         if handle in self.clients:
             self.clients[handle].seen = self.now
         self.expect()
+
+    @rule(bad=st.sampled_from(["", "?", "?id=a&token=x", "?key=no&id=a&token=x"]))
+    def stranger(self, bad: str) -> None:
+        handle = self.server.client_connected(f"/peerjs{bad}", self.now)
+        self.handles.append(handle)
+        self.expect((handle, "ERROR"), (handle, None))
+
+    @precondition(lambda self: self.handles)
+    @rule(data=st.data(), dst=IDS)
+    def tell_of_an_end(self, data: st.DataObject, dst: str) -> None:
+        """LEAVE for somebody is handed on, or forgotten: nobody waits for it."""
+        handle = data.draw(st.sampled_from(self.handles))
+        self.server.receive_message(handle, message("LEAVE", dst), self.now)
+        sender, receiver = self.clients.get(handle), self.handle_of(dst)
+        if sender is not None:
+            sender.seen = self.now
+        if sender is not None and receiver is not None:
+            self.expect((receiver, f"LEAVE {sender.id}"))
+        else:
+            self.expect()
+
+    @precondition(lambda self: self.handles)
+    @rule(data=st.data(), character=st.sampled_from(["x", "é"]))
+    def say_too_much(self, data: st.DataObject, character: str) -> None:
+        handle = data.draw(st.sampled_from(self.handles))
+        self.server.receive_message(handle, message("OFFER", "a", character * 1000), self.now)
+        self.expect(*([(handle, None)] if self.clients.pop(handle, None) else []))
+
+    @precondition(lambda self: len(self.clients) > 2)
+    @rule()
+    def shut_down(self) -> None:
+        self.server.shut_down()
+        self.expect(*((handle, None) for handle in self.clients))
+        assert self.server.next_timeout() is None
+        self.clients.clear()
+        self.queues.clear()
 
     @precondition(lambda self: self.handles)
     @rule(data=st.data())
