@@ -35,11 +35,6 @@ class Connections:
         """A copy: connections may end while one goes through them."""
         return iter(list(self._by_number.values()))
 
-    @property
-    def pending(self) -> int:
-        """Those that others offered and that have not opened."""
-        return sum(not c.is_open and c.incoming for c in self._by_number.values())
-
     # --- finding --------------------------------------------------------------------------
 
     def get(self, number: int) -> AnyConnection | None:
@@ -111,10 +106,11 @@ class Connections:
 
         False if there are too many of them to keep.
         """
-        kept = self._early.setdefault((peer, connection_id), [])
+        kept = self._early.get((peer, connection_id), [])
         if len(kept) >= self._limits.early_candidates:
             return False
         kept.append(candidate)
+        self._early[peer, connection_id] = kept
         if len(self._early) > self._limits.early_connections:
             del self._early[next(iter(self._early))]
         return True

@@ -337,17 +337,19 @@ class PeerProtocol:
         if isinstance(connection, str):
             self._refuse(src, connection)
             return
-        if replaced := self._connections.find(src, offer.connection_id):
-            # peerjs 1.5.5 lib/peer.ts: a second OFFER replaces the connection.
-            replaced.hang_up(ConnectionClosed("replaced by a new offer of the same connection id"))
-            self._connections.settle(replaced)
-        pending = self._connections.pending
+        replaced = self._connections.find(src, offer.connection_id)
+        others = [c for c in self._connections if c is not replaced]
+        pending = sum(c.incoming and not c.is_open for c in others)
         if pending >= self._limits.pending_connections:
             self._refuse(src, f"offers a connection while {pending} wait to open: refused")
             return
-        if len(self._connections) >= self._limits.connections:
-            self._refuse(src, f"offers a connection while {len(self._connections)} are open")
+        if len(others) >= self._limits.connections:
+            self._refuse(src, f"offers a connection while {len(others)} are open")
             return
+        if replaced is not None:
+            # peerjs 1.5.5 lib/peer.ts: a second OFFER replaces the connection.
+            replaced.hang_up(ConnectionClosed("replaced by a new offer of the same connection id"))
+            self._connections.settle(replaced)
         self._connections.add(connection)
         connection.invite(offer.sdp, self._connections.take_early(src, offer.connection_id), now)
         self._connections.settle(connection)
@@ -415,10 +417,12 @@ class PeerProtocol:
 
     def _metadata(self, metadata: Any) -> Any:
         """A copy: what the application does to its own must not reach the wire half-way."""
-        text = jsontext.dumps(metadata)
+        # Two levels are the OFFER's own, and no OFFER goes out deeper than the default.
+        depth = min(self._limits.nesting, DEFAULT_LIMITS.nesting) - 2
+        text = jsontext.dumps(metadata, max_depth=depth)
         if len(text) > self._limits.signaling_bytes // 2:
             raise LocalProtocolError(f"metadata of {len(text)} bytes does not fit the signaling")
-        return jsontext.loads(text, max_depth=self._limits.nesting)
+        return jsontext.loads(text, max_depth=depth)
 
     def _dial(self, connection: AnyConnection, now: float) -> int:
         terms = connection.terms
