@@ -11,7 +11,7 @@ from peerjs_proto import commands, events
 from peerjs_proto.errors import UnsupportedValue
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
-from tests.proto.world import ENDPOINT
+from peerjs_proto.testing.world import ENDPOINT
 
 
 def bob(limits: Limits) -> PeerProtocol:

@@ -1,0 +1,124 @@
+"""Where fuzzing begins: inputs made of what real PeerJS was seen to send.
+
+Made anew from the recordings of the tests at every run; only inputs that once broke something
+are files, in ``corpus``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["dictionary", "seeds"]
+
+_HERE: Final = Path(__file__).parent
+_DATA: Final = _HERE.parent / "tests" / "proto" / "data"
+
+_WORDS: Final = (
+    *("OPEN", "HEARTBEAT", "OFFER", "ANSWER", "CANDIDATE", "LEAVE", "EXPIRE", "ERROR"),
+    *("ID-TAKEN", "INVALID-KEY", "type", "src", "dst", "payload", "msg", "sdp", "offer", "answer"),
+    *("connectionId", "metadata", "label", "reliable", "serialization", "candidate", "data"),
+    *("media", "binary", "binary-utf8", "json", "raw", "MsgPack", "alice", "bob", "close"),
+    *("__peerData", "__proto__", "n", "total", "true", "false", "null", "\\ud800", "1e400"),
+)
+
+
+def seeds(target: str) -> Iterator[tuple[str, bytes]]:
+    """Inputs for a target, each with a name."""
+    match target:
+        case "signaling_peer":
+            yield from _peer_seeds()
+        case "signaling_server":
+            yield from _server_seeds()
+        case "binarypack":
+            yield from _vectors()
+        case "msgpack_stream":
+            yield from _vectors()
+            yield "three", bytes.fromhex("a3616263 82a16101a16293c0c2c3 cb3ff8000000000000")
+        case _:
+            # Choices: a stretch of each kind, and the fuzzer finds the rest.
+            for first in range(8):
+                yield f"steps-{first}", bytes((first * 37 + n * n * 11) % 256 for n in range(200))
+    for path in sorted((_HERE / "corpus" / target).glob("*")):
+        yield f"corpus/{path.name}", path.read_bytes()
+
+
+def dictionary() -> str:
+    """Words of the protocol, in the syntax of libFuzzer."""
+    words = [f'"{word}"' for word in _WORDS] + [f'"\\"{word}\\""' for word in _WORDS]
+    return "\n".join(word.replace("\\ud", "\\\\ud") for word in words) + "\n"
+
+
+def _samples() -> dict[str, dict[str, Any]]:
+    recorded = json.loads((_DATA / "wire-samples.json").read_text())
+    return {sample["name"]: sample["frame"] for sample in recorded["frames"]}
+
+
+def _vectors() -> Iterator[tuple[str, bytes]]:
+    recorded = json.loads((_DATA / "binarypack-vectors.json").read_text())
+    for n, vector in enumerate(recorded["vectors"]):
+        if (packed := bytes.fromhex(vector.get("hex") or ""))[4096:] == b"":
+            yield f"vector-{n}", packed
+
+
+def _peer_seeds() -> Iterator[tuple[str, bytes]]:
+    """Each frame alone, and the lives of two connections: theirs, and ours."""
+    sent = {name: _line(frame, src="alice", dst="bob") for name, frame in _samples().items()}
+    for name, line in sent.items():
+        yield name, line
+        yield f"{name}, accepted", b"\n".join([line, b"!\0", b"!\2", b"!\3", b"!\5"])
+    offer, candidate = sent["offer, data, binary"], sent["candidate, plain address"]
+    yield (
+        "theirs",
+        b"\n".join(
+            [
+                candidate,
+                offer,
+                candidate,
+                b"!\0",
+                b"!\2",
+                candidate,
+                b"!\3",
+                b"!\x0e\0\5",
+                b"!\4\0\1",
+            ]
+        ),
+    )
+    answer = dict(_samples()["answer, data"])
+    answer["payload"] = {**answer["payload"], "connectionId": "c0"}
+    yield (
+        "ours",
+        b"\n".join(
+            [b"!\6", b"!\1", _line(answer, src="alice"), b"!\3", b"!\x0f\0\5", b"!\5\4", b"!\x0c"]
+        ),
+    )
+    yield "twice", b"\n".join([offer, offer, b"!\0", offer, sent["leave"], sent["expire"]])
+    yield "deep", b"\n".join([b"!\6\0\x0b", b"!\1", b"!\6\0\x0a", b"!\1", b"!\7", b"!\1"])
+    others = [sent["offer, data, json"], sent["offer, data, raw"]]
+    yield "room", b"\n".join([offer, b"!\0", b"!\2", b"!\3", *others, offer])
+    for flags in range(16):
+        yield (
+            f"flags-{flags}",
+            b"\n".join(
+                [b"#" + bytes([flags]), b"!\x0d\0bob", sent["open"], offer, b"!\5\1", b"!\5\4"]
+            ),
+        )
+
+
+def _server_seeds() -> Iterator[tuple[str, bytes]]:
+    for name, frame in _samples().items():
+        line = _line(frame, dst="bob")
+        yield name, line
+        yield f"{name}, waiting", b"\n".join([_line(frame, dst="c"), b"!\3\2\1", b"!\0\2", line])
+    for url in json.loads((_DATA / "wire-samples.json").read_text())["websocket_urls"]:
+        yield "url", str(url).encode()
+    target = b"/my/peerjs?key=peerjs&id=eve&token=x&version=1.5.5"
+    asked = [b"GET " + path for path in (b"/my", b"/my/peerjs/id", b"/my/peerjs/peers", target)]
+    yield "http", b"\n".join([target, *asked, b"OPTIONS /my/peerjs/id", b"HEAD /", b"!\2\3"])
+    yield "binary", b'\xff{"type":"LEAVE"}\n!\1\1'
+
+
+def _line(frame: dict[str, Any], **ends: str) -> bytes:
+    return json.dumps({**frame, **ends}).encode()
