@@ -37,8 +37,10 @@ def seeds(target: str) -> Iterator[tuple[str, bytes]]:
         case "msgpack_stream":
             yield from _vectors()
             yield "three", bytes.fromhex("a3616263 82a16101a16293c0c2c3 cb3ff8000000000000")
+        case "two_peers":
+            yield from _lives()
         case _:
-            # Choices: a stretch of each kind, and the fuzzer finds the rest.
+            # Choices: some of each kind, and the fuzzer finds the rest.
             for first in range(8):
                 yield f"steps-{first}", bytes((first * 37 + n * n * 11) % 256 for n in range(200))
     for path in sorted((_HERE / "corpus" / target).glob("*")):
@@ -105,6 +107,29 @@ def _peer_seeds() -> Iterator[tuple[str, bytes]]:
                 [b"#" + bytes([flags]), b"!\x0d\0bob", sent["open"], offer, b"!\5\1", b"!\5\4"]
             ),
         )
+
+
+def _lives() -> Iterator[tuple[str, bytes]]:
+    """Dials of every serialization, with and without order, and how they may go on."""
+    carry, late, long = b"\0\4\0\x17", b"\0\x09\0\2", b"\0\1\0\6\x40\0\0"
+    goes_on = {
+        "said": b"\0\1\0\0\5" + long + b"\1\2\0\0\7" + carry + carry,
+        "flushed": long + b"\0\7\0\5" * 4 + b"\0\x0a\0\1" + carry,
+        "both flushed": long + b"\1\1\0\0\7\1\x0a\0\1\0\x0a\0\1" + carry,
+        "closed": long + b"\1\x0a\0\0" + carry + late,
+        "broken": long + b"\0\x0e\0\0" + carry,
+        "forged": b"\0\x0c\0\5\x81\xba__peerData" + carry,
+        "left": b"\0\x0f\0\0\1" + carry,
+        "lost": b"\1\x0f\0\1" + carry + late,
+    }
+    for name in range(4):
+        for way in (0, 1):
+            dial = bytes([0, 0, 0, name, way, 1])
+            yield f"dial {name} {way}, not delivered", dial + b"\0\x0b\0\0\0" + late
+            yield f"dial {name} {way}, delivered twice", dial + b"\0\x0b\0\1\0" + carry
+            for what, rest in goes_on.items():
+                yield f"dial {name} {way}, {what}", dial + carry + rest
+    yield "call", b"\0\x0d\0" + carry + b"\0\x0a\0\0" + carry
 
 
 def _server_seeds() -> Iterator[tuple[str, bytes]]:

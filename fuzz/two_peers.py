@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from peerjs_proto import events
+from peerjs_proto.commands import Command
 from peerjs_proto.errors import ConnectionClosed, Disconnected, LocalProtocolError
 from peerjs_proto.limits import Limits
 from peerjs_proto.serialization import SERIALIZATIONS
@@ -33,41 +34,34 @@ LIMITS: Final = Limits(
     nesting=12,
 )
 NAMES: Final = [name for name in ("binary", "json", "raw", "MsgPack") if name in SERIALIZATIONS]
+PEERS: Final = ("alice", "bob", "alice", "bob", "carol")
+"Whom to dial; Carol never comes."
+TIMES: Final = (0.1, 1.0, 6.0, 21.0, 61.0)
 
 
 def check(data: bytes) -> None:
     play = _Play(Choices(data))
     while play.choices:
         play.act()
-        play.examine()
     play.end()
 
 
-@attrs.define
-class _Relayed(World):
-    """A world whose server does to messages what the choices say."""
+@attrs.define(eq=False)
+class _Watched(World):
+    """A world in which no word of the watched cores goes unexamined."""
 
-    choices: Choices = attrs.field(kw_only=True)
-    held: list[tuple[Node, dict[str, Any]]] = attrs.field(factory=list)
-    faulty: bool = False
+    watches: dict[Node, PeerWatch] = attrs.field(factory=dict)
+    seen: dict[Node, int] = attrs.field(factory=dict)
 
-    def relay(self, sender: Node, frame: dict[str, Any]) -> None:
-        fate = self.choices.below(16)
-        self.faulty |= fate in (12, 13, 14, 15)
-        if fate == 15:
-            return
-        if fate in (13, 14):
-            self.held.append((sender, frame))
-        if fate == 14:
-            return
-        super().relay(sender, dict(frame))
-        if fate == 12:
-            super().relay(sender, dict(frame))
+    def carry_out(self, node: Node, command: Command) -> None:
+        self.examine(node, command)
+        super().carry_out(node, command)
 
-    def release(self) -> None:
-        """One of those held back, by now perhaps about a connection long gone."""
-        if self.held:
-            super().relay(*self.held.pop(self.choices.below(len(self.held))))
+    def examine(self, node: Node, *asked: Command) -> None:
+        if (watch := self.watches.get(node)) is not None:
+            told = node.events[self.seen.get(node, 0) :]
+            self.seen[node] = len(node.events)
+            watch.examine(asked, told)
 
 
 @attrs.define(eq=False)
@@ -77,11 +71,13 @@ class _Link:
     serialization: str
     ordered: bool
     sent: dict[Node, dict[int, Any]]
+    ends: dict[tuple[Node, int], None] = attrs.field(factory=dict)
+    "Who knows it by which number: more than two where an OFFER came twice."
     flushed: set[Node] = attrs.field(factory=set)
     disturbed: bool = False
     "Somebody closed it, or broke it, with things still under way."
     forged: bool = False
-    "Frames went over it that no serializer made."
+    "Frames came over it that no serializer made."
 
 
 class _Play:
@@ -89,147 +85,153 @@ class _Play:
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
-        self.world = _Relayed(choices=choices)
-        self.nodes = [self.world.node("alice", LIMITS), self.world.node("bob", LIMITS)]
+        self.world = _Watched()
+        self.nodes = [self.world.node(id, LIMITS, media=True) for id in ("alice", "bob")]
         self.world.settle()
-        self.watches = [PeerWatch(node.core, LIMITS) for node in self.nodes]
-        self.seen = [0, 0]
+        self.world.watches = {node: PeerWatch(node.core, LIMITS) for node in self.nodes}
         self.links: dict[str, _Link] = {}
-        self.ids: dict[tuple[Node, int], str] = {}
-        "Connection ids, by whose number it is."
         self.flushed: set[tuple[Node, int]] = set()
         self.last = 0
+        self.faulty = False
+        "Whether signaling or the clock has done anything by which a connection may fail."
 
-    def examine(self) -> None:
-        for n, (node, watch) in enumerate(zip(self.nodes, self.watches, strict=True)):
-            told = node.events[self.seen[n] :]
-            self.seen[n] = len(node.events)
-            watch.examine((), told)
-            for event in told:
-                if isinstance(event, events.DataConnectionOffered):
-                    self.ids[node, event.connection] = event.connection_id
-            due = node.core.next_timeout()
-            assert due is None or due <= self.world.now + LIMITS.partial_timeout
+    # --- what happens -------------------------------------------------------------------------
 
     def act(self) -> None:
-        side = self.choices.below(2)
-        node = self.nodes[side]
-        op = self.choices.below(16)
+        node = self.choices.one_of(self.nodes)
         with suppress(LocalProtocolError, ConnectionClosed, Disconnected):
-            self._act(op, node, self.watches[side])
+            self._act(self.choices.below(16), node)
         node.drain()
+        self._examine()
 
-    def _act(self, op: int, node: Node, watch: PeerWatch) -> None:
+    def _act(self, op: int, node: Node) -> None:
         choices, world, core = self.choices, self.world, node.core
-        number = choices.one_of([*watch.known[::-1], 0])
-        link = self.links.get(self.ids.get((node, number), ""))
+        number = choices.one_of([*world.watches[node].known[::-1], 0])
         match op:
-            case 0 | 1:
-                self._dial(node, watch)
-            case 2 | 3 | 4:
-                if link:
-                    self._say(node, number, link)
-            case 5 | 6 | 7:
+            case 0:
+                self._dial(node)
+            case 1 | 2 | 3:
+                self._say(node, number)
+            case 4 | 5 | 6:
                 for _ in range(1 + choices.below(24)):
                     world.step()
+            case 7:
+                world.step(choices.below(256))
             case 8:
-                world.advance(choices.one_of((0.1, 1.0, 6.0, 21.0, 61.0)))
+                world.advance(choices.one_of(TIMES))
             case 9:
-                if link:
-                    link.flushed.add(node)
-                    self.flushed.add((node, number))
-                core.close(number, world.now, flush=True)
+                self.faulty = True
+                world.wait(choices.one_of(TIMES))
             case 10:
-                if link:
-                    link.disturbed = True
-                core.close(number, world.now)
+                self._close(node, number, flush=choices.flip())
             case 11:
-                world.release()
+                fate = choices.one_of((world.lose, world.repeat, world.put_off))
+                self.faulty |= fate(choices.below(256))
             case 12:
-                rtc = node.rtcs.get(number)
-                if rtc and not rtc.ordered:
-                    rtc.in_flight.rotate(choices.below(8))
+                if link := self._link(node, number):
+                    link.forged = link.disturbed = True
+                core.receive_frame(number, choices.take(1 + choices.below(30)), world.now)
             case 13:
-                rtc = node.rtcs.get(number)
-                if rtc and link:
-                    link.forged = True
-                    rtc.in_flight.append(choices.take(1 + choices.below(30)))
+                called = core.call("bob", connection_id=self._name(node), now=world.now)
+                world.watches[node].dialled(called)
             case 14:
-                if link:
-                    link.disturbed = True
-                core.rtc_failed(number, "reason")
+                self.faulty |= world.break_rtc(choices.below(256))
             case _:
                 self._part(node)
 
-    def _dial(self, node: Node, watch: PeerWatch) -> None:
-        choices = self.choices
+    def _name(self, node: Node) -> str:
+        return f"{node.core.id}-{len(self.world.watches[node].known)}"
+
+    def _dial(self, node: Node) -> None:
+        choices, connection_id = self.choices, self._name(node)
         name, reliable = choices.one_of(NAMES), choices.flip()
-        peer = choices.one_of(("alice", "bob", "alice", "bob", "carol"))
-        connection_id = f"dc_{len(self.ids)}_{node.core.id}"
         number = node.core.connect(
-            peer,
+            choices.one_of(PEERS),
             connection_id=connection_id,
             now=self.world.now,
             serialization=name,
             reliable=reliable,
         )
-        watch.dialled(number)
-        ordered = reliable or name == "MsgPack"
-        self.ids[node, number] = connection_id
-        self.links[connection_id] = _Link(name, ordered, {each: {} for each in self.nodes})
+        self.world.watches[node].dialled(number)
+        link = _Link(name, reliable or name == "MsgPack", {each: {} for each in self.nodes})
+        link.ends[node, number] = None
+        self.links[connection_id] = link
 
-    def _say(self, node: Node, number: int, link: _Link) -> None:
+    def _say(self, node: Node, number: int) -> None:
+        link = self._link(node, number)
+        if link is None:
+            return
         self.last += 1
-        value: Any = str(self.last) if link.serialization == "raw" else self.choices.value()
-        node.core.send(number, value if link.serialization == "raw" else [self.last, value])
+        raw = link.serialization == "raw"
+        value = str(self.last) if raw else [self.last, self.choices.value()]
+        node.core.send(number, value)
         link.sent[node][self.last] = value
+
+    def _close(self, node: Node, number: int, *, flush: bool) -> None:
+        link = self._link(node, number)
+        if link is not None and flush:
+            link.flushed.add(node)
+            self.flushed.add((node, number))
+        elif link is not None:
+            link.disturbed = True
+        node.core.close(number, self.world.now, flush=flush)
 
     def _part(self, node: Node) -> None:
         """Lose the server, or go for good."""
         if self.choices.flip():
-            node.online = False
-            node.core.socket_closed("reason")
+            self.faulty |= self.world.lose_server(node)
         elif self.choices.flip():
-            for link in self.links.values():
-                link.disturbed = True
+            self.faulty = True
             node.core.shut_down()
 
+    def _link(self, node: Node, number: int) -> _Link | None:
+        return next((each for each in self.links.values() if (node, number) in each.ends), None)
+
+    # --- what must hold -----------------------------------------------------------------------
+
+    def _examine(self) -> None:
+        for node in self.nodes:
+            self.world.examine(node)
+            for offered in node.told(events.DataConnectionOffered):
+                self.links[offered.connection_id].ends[node, offered.connection] = None
+
     def end(self) -> None:
-        world = self.world
-        world.advance(200.0)
-        self.examine()
-        for node, watch in zip(self.nodes, self.watches, strict=True):
-            opened = {e.connection for e in node.told(events.DataConnectionOpened)}
+        self.world.advance(300.0)
+        self._examine()
+        for node in self.nodes:
+            opened = {
+                event.connection
+                for event in node.events
+                if isinstance(event, events.DataConnectionOpened | events.MediaConnectionOpened)
+            }
+            watch = self.world.watches[node]
             assert watch.living <= opened, "every dial and every offer came to something"
-        for (node, number), connection_id in self.ids.items():
-            self._what_arrived(node, number, self.links[connection_id])
+            assert not watch.living & {n for who, n in self.flushed if who is node}, "drains end"
+        for link in self.links.values():
+            for node, number in link.ends:
+                if not link.forged:
+                    self._what_arrived(node, number, link)
         for node in self.nodes:
             node.core.shut_down()
             node.drain()
             assert node.core.next_timeout() is None
-        world.settle()
-        self.examine()
-        for node, watch in zip(self.nodes, self.watches, strict=True):
+        self.world.settle()
+        self._examine()
+        for node in self.nodes:
             assert not node.rtcs
-            assert not watch.living
+            assert not self.world.watches[node].living
 
     def _what_arrived(self, node: Node, number: int, link: _Link) -> None:
         (far,) = (each for each in self.nodes if each is not node)
-        ended = bool(node.closed(number))
-        if (node, number) in self.flushed or (far in link.flushed and not self.world.faulty):
-            assert ended, "drains end"
-        if link.forged:
-            return
         sent, serials = link.sent[far], []
         for value in node.values(number):
-            if link.serialization == "raw":
-                value = [int(value), value]
-            serials.append(value[0])
-            assert same(value[1], sent[value[0]])
-        assert len(set(serials)) == len(serials), "nothing twice"
+            serials.append(int(value if link.serialization == "raw" else value[0]))
+            assert same(value, sent[serials[-1]])
+        assert len(set(serials)) == len(serials), "once"
         if link.ordered:
-            assert serials == sorted(serials)
-            assert serials == list(sent)[: len(serials)] or self.world.faulty
-        cut = link.disturbed or self.world.faulty or node in link.flushed
-        if not cut and all(not e.error for e in (*node.closed(number),)):
+            assert serials == sorted(serials), "in order"
+        ends = [closed for who, n in link.ends for closed in who.closed(n)]
+        cut = self.faulty or link.disturbed or node in link.flushed
+        if not cut and not any(closed.error for closed in ends):
             assert len(serials) == len(sent), "all of it"
+            assert far not in link.flushed or len(ends) == len(link.ends), "and both have ended"
