@@ -111,7 +111,7 @@ def _peer_seeds() -> Iterator[tuple[str, bytes]]:
 
 def _lives() -> Iterator[tuple[str, bytes]]:
     """Dials of every serialization, with and without order, and how they may go on."""
-    carry, late, long = b"\0\4\0\x17", b"\0\x09\0\2", b"\0\1\0\6\x40\0\0"
+    one, carry, late, long = b"\0\4\0\0", b"\0\4\0\x17", b"\0\x09\0\2", b"\0\1\0\6\x40\0\0"
     goes_on = {
         "said": b"\0\1\0\0\5" + long + b"\1\2\0\0\7" + carry + carry,
         "flushed": long + b"\0\7\0\5" * 4 + b"\0\x0a\0\1" + carry,
@@ -125,8 +125,8 @@ def _lives() -> Iterator[tuple[str, bytes]]:
     for name in range(4):
         for way in (0, 1):
             dial = bytes([0, 0, 0, name, way, 1])
-            yield f"dial {name} {way}, not delivered", dial + b"\0\x0b\0\0\0" + late
-            yield f"dial {name} {way}, delivered twice", dial + b"\0\x0b\0\1\0" + carry
+            yield f"dial {name} {way}, not delivered", dial + one + b"\0\x0b\0\0\0" + late
+            yield f"dial {name} {way}, delivered twice", dial + one + b"\0\x0b\0\1\0" + carry
             for what, rest in goes_on.items():
                 yield f"dial {name} {way}, {what}", dial + carry + rest
     yield "call", b"\0\x0d\0" + carry + b"\0\x0a\0\0" + carry
