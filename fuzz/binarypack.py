@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from peerjs_proto.binarypack import pack, unpack_counted
@@ -20,7 +21,7 @@ INVARIANT: Final = (
 )
 
 DEPTH: Final = 8
-ITEMS: Final = 200
+ITEMS: Final = 30
 LIMITS: Final = Limits(nesting=DEPTH)
 
 
@@ -39,6 +40,10 @@ def _from_the_wire(data: bytes) -> None:
     assert depth(value) <= DEPTH
     for other in (bytearray(data), memoryview(b"x" + data)[1:]):
         assert repr(unpack_counted(other, max_depth=DEPTH)[0]) == repr(value)
+    for wrong in (data + b"\0", data[:-1]):
+        with suppress(DecodeError):
+            unpack_counted(wrong, max_depth=DEPTH)
+            raise AssertionError("where a value ends, there it ends")
     _there_and_back(value, piece_size=max(1, len(data) // 7))
 
 

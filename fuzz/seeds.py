@@ -16,6 +16,7 @@ __all__ = ["dictionary", "seeds"]
 _HERE: Final = Path(__file__).parent
 _DATA: Final = _HERE.parent / "tests" / "proto" / "data"
 
+_INSTEAD: Final[tuple[Any, ...]] = (5, None, "", [], {})
 _WORDS: Final = (
     *("OPEN", "HEARTBEAT", "OFFER", "ANSWER", "CANDIDATE", "LEAVE", "EXPIRE", "ERROR"),
     *("ID-TAKEN", "INVALID-KEY", "type", "src", "dst", "payload", "msg", "sdp", "offer", "answer"),
@@ -100,6 +101,10 @@ def _peer_seeds() -> Iterator[tuple[str, bytes]]:
     yield "deep", b"\n".join([b"!\6\0\x0b", b"!\1", b"!\6\0\x0a", b"!\1", b"!\7", b"!\1"])
     others = [sent["offer, data, json"], sent["offer, data, raw"]]
     yield "room", b"\n".join([offer, b"!\0", b"!\2", b"!\3", *others, offer])
+    yield "early", b"\n".join([candidate] * 4 + [offer, candidate, b"!\0", b"!\x0a"])
+    yield "refused", b"\n".join([sent["bad key, then close 1005"]] * 2 + [b"!\x0b"] * 2)
+    for name in ("offer, data, binary", "answer, data", "candidate, plain address"):
+        yield f"{name}, spoilt", b"\n".join([candidate, *_spoilt(_samples()[name]), offer, b"!\0"])
     for flags in range(16):
         yield (
             f"flags-{flags}",
@@ -143,6 +148,20 @@ def _server_seeds() -> Iterator[tuple[str, bytes]]:
     asked = [b"GET " + path for path in (b"/my", b"/my/peerjs/id", b"/my/peerjs/peers", target)]
     yield "http", b"\n".join([target, *asked, b"OPTIONS /my/peerjs/id", b"HEAD /", b"!\2\3"])
     yield "binary", b'\xff{"type":"LEAVE"}\n!\1\1'
+    yield "spoilt", b"\n".join(_spoilt(_samples()["offer, data, binary"]))
+
+
+def _spoilt(frame: dict[str, Any]) -> Iterator[bytes]:
+    """The frame with each of its members, in turn, something else."""
+    frame["src"] = "alice"
+    if "sdp" in frame["payload"]:
+        frame["payload"]["sdp"] = {"sdp": "v=0"}
+    for members in (frame, frame["payload"]):
+        for member in list(members):
+            for instead in _INSTEAD:
+                kept, members[member] = members[member], instead
+                yield json.dumps(frame).encode()
+                members[member] = kept
 
 
 def _line(frame: dict[str, Any], **ends: str) -> bytes:

@@ -31,6 +31,7 @@ class PeerWatch:
         self.offered: set[int] = set()
         "Of others, and not open."
         self.living: set[int] = set()
+        self.opened: set[int] = set()
         self.known: list[int] = []
         "Every connection there ever was."
         self._limits = limits
@@ -76,7 +77,11 @@ class PeerWatch:
             self._last_word = True
         elif not isinstance(event, events.SignalingRefused):
             assert event.connection in self.living, "nothing after the end"
-            if isinstance(event, _OPENINGS):
+            if isinstance(event, events.MessageReceived | events.MessagesDropped):
+                assert event.connection in self.opened
+            elif isinstance(event, _OPENINGS):
+                assert event.connection not in self.opened
+                self.opened.add(event.connection)
                 self.offered.discard(event.connection)
             elif isinstance(event, _ENDS):
                 self.living.discard(event.connection)

@@ -17,7 +17,7 @@ from fuzz.choices import Choices
 from fuzz.seeds import dictionary, seeds
 
 ROOT = Path(__file__).parent.parent
-ROUNDS = 60
+ROUNDS = 30
 "Random inputs a target, on top: a target that accepts its seeds alone shows here."
 
 
