@@ -24,7 +24,7 @@ LIMITS: Final = ServerLimits(
     waiting_messages=3,
     waiting_bytes=1500,
     waiting_destinations=3,
-    waiting_messages_in_all=6,
+    waiting_messages_in_all=4,
     waiting_bytes_in_all=2500,
 )
 CLIENTS: Final = 6
@@ -87,7 +87,10 @@ class _Crowd:
             case 5:
                 self._pass(choices.one_of((0.2, 1.0, 3.0, 7.0, 59.0)))
             case 6:
-                server.receive_message(handle, choices.one_of(GARBAGE), self.now)
+                garbage = choices.one_of(GARBAGE)
+                server.receive_message(handle, garbage, self.now)
+                self.drain()
+                assert len(garbage) <= LIMITS.message_bytes or handle not in self.watch.clients
             case _:
                 self._say(handle)
 

@@ -10,6 +10,7 @@ from peerjs_proto.server_io import (
     ClientRefused,
     ClientRegistered,
     CloseClient,
+    Departure,
     MessageRefused,
     SendText,
     ServerCommand,
@@ -43,6 +44,9 @@ class ServerWatch:
             self._examine_event(event)
         for command in asked:
             self._examine_command(command)
+        for event in told:
+            if isinstance(event, ClientGone) and event.reason is not Departure.DISCONNECTED:
+                assert event.client in self.closed, "whom the server drops, it closes"
         self._examine_holdings(now)
         return asked, told
 
