@@ -18,7 +18,7 @@ __all__ = ["chunked", "chunks", "frames", "hostile_frames"]
 
 
 @st.composite
-def frames(draw: st.DrawFn, serialization: str = "binary") -> Frame:
+def frames(draw: st.DrawFn, serialization: str = "binary") -> str | bytes:
     """One frame that holds a whole message, or the word to close."""
     serializer = serializer_for(serialization, DEFAULT_LIMITS)
     marker = serializer.close_marker()

@@ -1,7 +1,7 @@
 """A little world for cores: a server, WebRTC and a clock, all simulated and all stepped by hand.
 
-What a core asks for is under way until :meth:`World.step` carries it across, so a test decides
-what happens when; :meth:`World.settle` carries everything::
+What a core asks for is under way until ``World.step`` carries it across, so a test decides
+what happens when; ``World.settle`` carries everything::
 
     world = World()
     alice, bob = world.node("alice"), world.node("bob")
@@ -36,6 +36,7 @@ import attrs
 from peerjs_proto import commands, events, server_io
 from peerjs_proto.endpoint import Endpoint
 from peerjs_proto.errors import ConnectionClosed
+from peerjs_proto.events import Event
 from peerjs_proto.limits import DEFAULT_LIMITS, Limits
 from peerjs_proto.peer import PeerProtocol
 from peerjs_proto.serializer import Frame
@@ -91,7 +92,7 @@ class Node:
     core: PeerProtocol
     to_server: Lane
     from_server: Lane
-    events: list[events.Event] = attrs.field(factory=list)
+    events: list[Event] = attrs.field(factory=list)
     "All there were, the oldest first."
     rtcs: dict[int, Rtc] = attrs.field(factory=dict)
     "Those not closed, by the core's number."
@@ -112,8 +113,8 @@ class Node:
             else:
                 return
 
-    def told(self, kind: type[Any]) -> list[Any]:
-        """All events of one kind."""
+    def told(self, kind: Any) -> list[Any]:
+        """All events of one class, or of several joined by ``|``."""
         return [event for event in self.events if isinstance(event, kind)]
 
     def values(self, connection: int) -> list[Any]:
@@ -141,7 +142,7 @@ class World(UnderWay):
     def node(
         self, id: str | None = None, limits: Limits = DEFAULT_LIMITS, *, media: bool = False
     ) -> Node:
-        """A new peer, about to register; it has after :meth:`settle`."""
+        """A new peer, about to register; it has after ``settle``."""
         token = f"token{len(self.nodes)}"
         core = PeerProtocol(ENDPOINT, id=id, token=token, limits=limits, media=media)
         node = Node(self, core, self.lane(), self.lane())
