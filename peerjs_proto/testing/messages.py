@@ -60,7 +60,7 @@ def signaling(
             metadata=json_values(),
             label=st.none() | st.text(max_size=20),
             reliable=st.none() | st.booleans(),
-            serialization=st.none() | st.sampled_from(["binary", "json", "raw", "msgpack"]),
+            serialization=st.none() | st.sampled_from(["binary", "json", "raw", "MsgPack"]),
             **negotiation,
         ),
     )

@@ -309,11 +309,10 @@ class World(UnderWay):
             rtc.node.core.channel_opened(rtc.number, MAX_MESSAGE_SIZE)
         rtc.node.drain()
         self._pump(rtc)
-        self._pump(rtc.far)
 
     def _pump(self, rtc: Rtc) -> None:
         """Take frames for as long as there is room."""
-        if rtc.far is None or rtc.closing or not (rtc.up and rtc.far.up):
+        if rtc.far is None or rtc.closing or not rtc.up:
             return
         while len(rtc.frames.steps) < ROOM:
             frame = rtc.node.core.next_frame(rtc.number)
@@ -336,7 +335,7 @@ class World(UnderWay):
         # RFC 8831, section 6.7: the far side closes its own direction in turn, behind what it
         # has sent; the channel is closed when both are.
         rtc.drained = True
-        if rtc.far is None or not rtc.far.up:
+        if rtc.far is None or not self._lives(rtc.far):
             return
         self._close_channel(rtc.far)
         for end in (rtc, rtc.far) if rtc.far.drained else ():

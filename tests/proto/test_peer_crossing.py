@@ -312,5 +312,6 @@ def test_what_needs_order_is_refused_without() -> None:
     assert "without order" in refused.reason
     # Dialling with it, order comes by itself.
     number = core.connect("bob", connection_id="dc_3", serialization="lines", now=1.0)
+    assert core.is_reliable(number)
     made = [c for c in iter(core.next_command, None) if isinstance(c, commands.MakeOffer)]
     assert made == [commands.MakeOffer(number, "dc_3", True)]
