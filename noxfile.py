@@ -18,7 +18,7 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 CHECKED = [
-    *("peerjs_proto", "peerjs_trio", "tests", "examples", "bench"),
+    *("peerjs_proto", "peerjs_trio", "tests", "examples", "bench", "fuzz"),
     *("docs/conf.py", "docs/make_states.py", "noxfile.py"),
 ]
 
@@ -47,6 +47,37 @@ def core(session: nox.Session) -> None:
     """The tests of peerjs_proto, where there is nothing but attrs, pytest and hypothesis."""
     session.install("-e", ".", *group("core"))
     session.run("python", "-m", "pytest", "tests/proto", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the core, a minute a target. After --: --seconds 5, --jobs 2, names of targets."""
+    session.install("-e", ".[msgpack]", *group("fuzz"))
+    session.run("python", "-m", "fuzz", *session.posargs)
+
+
+@nox.session
+def differential(session: nox.Session) -> None:
+    """BinaryPack beside npm's, 200,000 random cases. After --: --cases 1000000, --seed 7."""
+    provide_browser(session)
+    session.install("-e", ".[msgpack]", *group("core"))
+    session.run("python", "-m", "tests.interop.differential", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Every line and branch of the core is reached by its own tests; less is a failure."""
+    session.install("-e", ".[msgpack]", *group("coverage"))
+    session.run("coverage", "run", "-m", "pytest", "tests/proto", "-q", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Change the core a little in a thousand ways: what do its tests notice? An hour."""
+    session.install("-e", ".[msgpack]", *group("mutation"))
+    session.run("mutmut", "run", *session.posargs)
+    session.run("mutmut", "results")
 
 
 @nox.session

@@ -420,8 +420,9 @@ class PeerProtocol:
         # Two levels are the OFFER's own, and no OFFER goes out deeper than the default.
         depth = min(self._limits.nesting, DEFAULT_LIMITS.nesting) - 2
         text = jsontext.dumps(metadata, max_depth=depth)
-        if len(text) > self._limits.signaling_bytes // 2:
-            raise LocalProtocolError(f"metadata of {len(text)} bytes does not fit the signaling")
+        size = len(text.encode())
+        if size > self._limits.signaling_bytes // 2:
+            raise LocalProtocolError(f"metadata of {size} bytes does not fit the signaling")
         return jsontext.loads(text, max_depth=depth)
 
     def _dial(self, connection: AnyConnection, now: float) -> int:

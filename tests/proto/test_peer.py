@@ -70,6 +70,15 @@ def test_metadata_is_copied_when_dialling() -> None:
 # --- dials that come to nothing ------------------------------------------------------------------
 
 
+def test_a_connection_tells_whether_it_keeps_order() -> None:
+    for reliable in (True, False):
+        pair = Pair(reliable=reliable)
+        assert pair.alice.core.is_reliable(pair.ours) is reliable
+        assert pair.bob.core.is_reliable(pair.theirs) is reliable
+        pair.alice.core.close(pair.ours, pair.world.now)
+        assert not pair.alice.core.is_reliable(pair.ours)
+
+
 def test_a_peer_that_is_not_there_is_unavailable_after_the_server_says_so() -> None:
     world = World()
     alice = world.node("alice")
@@ -171,6 +180,7 @@ def test_connections_live_on_without_the_server() -> None:
         ({"peer": "alice"}, InvalidId),
         ({"metadata": {1, 2}}, UnsupportedValue),
         ({"metadata": "x" * 200_000}, LocalProtocolError),
+        ({"metadata": "é" * 70_000}, LocalProtocolError),  # bytes are what counts
         ({"serialization": "nonsense"}, LocalProtocolError),
         ({"connection_id": "dc_1"}, LocalProtocolError),
     ],
