@@ -1,18 +1,15 @@
-"""peerjs_proto in asyncio, with websockets and aiortc: one file, to copy and change.
+"""peerjs_proto in asyncio, with websockets and aiortc.
 
     python examples/embed_asyncio.py --server http://127.0.0.1:9000/ --id bob
     python examples/embed_asyncio.py --server http://127.0.0.1:9000/ --connect bob
 
 The first sends back what others send it, until Ctrl-C. The second sends one value, and sees
-whether the same comes back. One task owns the core; all else puts inputs into its queue.
+whether the same comes back: echo.py. One task owns the core; all else puts inputs into its queue.
 """
 
-import argparse
 import asyncio
-import os
 import secrets
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
@@ -20,16 +17,12 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
-from aiortc.sdp import candidate_from_sdp
+from aiortc_engine import Engine, now
+from echo import Echo, arguments
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from peerjs_proto import Endpoint, PeerError, PeerProtocol, commands, events, validate_id
-
-VALUE = {"nested": [1, 2.5, None, {"bytes": b"\x00\xff"}], "large": os.urandom(100_000)}
-HIGH_WATER = 1 << 20  # bytes in a channel's buffer; above it, frames wait in the core
-now = time.monotonic  # asyncio's own clock
+from peerjs_proto import Endpoint, PeerProtocol, commands, events
 
 
 class Peer:
@@ -37,10 +30,8 @@ class Peer:
         self.core = PeerProtocol(server, token=secrets.token_hex(8), id=id)
         self.inputs: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
         self.texts: asyncio.Queue[str | None] = asyncio.Queue()
-        self.rtcs: dict[int, Rtc] = {}
-        self.dial, self.dialled = dial, 0
-        self.over = False
-        self.error: PeerError | None = None
+        self.engine = Engine(self.core, self.tell, asyncio.get_running_loop())
+        self.echo = Echo(self.core, dial)
 
     def tell(self, input: Callable[..., object], *args: object) -> None:
         self.inputs.put_nowait((input, *args))
@@ -49,7 +40,7 @@ class Peer:
         async with asyncio.TaskGroup() as self.tasks:
             self.tell(self.core.start, now())
             with suppress(asyncio.CancelledError):  # Ctrl-C
-                while not self.over:
+                while not self.echo.over:
                     with suppress(TimeoutError):
                         async with asyncio.timeout_at(self.core.next_timeout()):
                             input, *args = await self.inputs.get()
@@ -57,42 +48,16 @@ class Peer:
                     self.core.handle_timeout(now())  # too early, it does nothing
                     self.drain()
             self.core.shut_down()
-            self.drain()  # then the group waits until all is closed
-        return f"{self.error.type}: {self.error}" if self.error else None
+            self.drain()
+            await self.engine.done()  # and the group waits for the WebSocket
+        return self.echo.complaint
 
     def drain(self) -> None:
         while output := self.core.next_command() or self.core.next_event():
             if isinstance(output, events.Event):
-                self.handle(output)
+                self.echo.handle(output)
             else:
                 self.perform(output)
-
-    def handle(self, event: events.Event) -> None:
-        """The application."""
-        print(event, flush=True)
-        match event:
-            case events.PeerOpened() if self.dial:
-                connection_id = f"dc_{secrets.token_hex(8)}"
-                self.dialled = self.core.connect(self.dial, connection_id=connection_id, now=now())
-            case events.PeerFailed(error) | events.PeerDisconnected(error):
-                self.end(error)
-            case events.DataConnectionOffered(number):
-                self.core.accept(number, now())
-            case events.DataConnectionOpened(number) if number == self.dialled:
-                self.core.send(number, VALUE)
-            case events.MessageReceived(number, value) if number == self.dialled:
-                print("the same came back:", value == VALUE, flush=True)
-                self.core.close(number, now(), flush=True)
-            case events.MessageReceived(number, value):
-                try:
-                    self.core.send(number, value)
-                except PeerError as error:  # such as: None cannot be sent
-                    print("not sent back:", error, flush=True)
-            case events.DataConnectionClosed(number, error) if number == self.dialled:
-                self.end(error)
-
-    def end(self, error: PeerError | None) -> None:
-        self.over, self.error = True, error
 
     def perform(self, command: commands.Command) -> None:
         match command:
@@ -104,21 +69,13 @@ class Peer:
                 self.texts.put_nowait(text)
             case commands.CloseSocket():
                 self.texts.put_nowait(None)
-            case commands.FramesReady(number):
-                self.rtcs[number].send_frames()
-            case commands.CloseRtc(number):
-                self.tasks.create_task(self.rtcs.pop(number).perform(command))
             case _:
-                if isinstance(command, commands.MakeOffer | commands.MakeAnswer):
-                    self.rtcs[command.connection] = Rtc(self, command.connection)
-                self.tasks.create_task(self.rtcs[command.connection].perform(command))
+                self.engine.perform(command)
 
     async def fetch_id(self, url: str) -> None:
         # One request in a peer's life, and asyncio has no HTTP client: urllib in a thread.
         try:
             self.tell(self.core.receive_http, *await asyncio.to_thread(get, url), now())
-        except HTTPError as error:
-            self.tell(self.core.receive_http, error.code, b"", now())
         except (OSError, HTTPException) as error:
             self.tell(self.core.http_failed, str(error))
 
@@ -141,84 +98,16 @@ class Peer:
 
 
 def get(url: str) -> tuple[int, bytes]:
-    with urlopen(url, timeout=10) as reply:
-        return reply.status, reply.read(1000)
+    try:
+        with urlopen(url, timeout=10) as reply:
+            return reply.status, reply.read(1000)
+    except HTTPError as error:
+        return error.code, b""
 
 
-class Rtc:
-    """One RTCPeerConnection of aiortc with its data channel."""
-
-    def __init__(self, peer: Peer, number: int) -> None:
-        self.core, self.tell, self.number = peer.core, peer.tell, number
-        # For peers beyond this network, name STUN and TURN servers here.
-        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.pc.on("datachannel", self.adopt)
-        self.pc.on("connectionstatechange", self.on_change)
-        self.channel: RTCDataChannel | None = None
-        self.turn = asyncio.Lock()
-
-    async def perform(self, command: commands.Command) -> None:
-        async with self.turn:  # one after the other, as the core asked
-            try:
-                await self.negotiate(command)
-            except Exception as error:  # aiortc raises anything at all for a bad description
-                self.tell(self.core.rtc_failed, self.number, f"{type(error).__name__}: {error}")
-
-    async def negotiate(self, command: commands.Command) -> None:
-        pc = self.pc
-        match command:
-            case commands.MakeOffer(_, label, ordered):
-                # aiortc counts a label in characters where the wire has bytes. Nobody reads it.
-                self.adopt(pc.createDataChannel(ascii(label), ordered=ordered))
-                await pc.setLocalDescription(await pc.createOffer())
-                self.tell(self.core.offer_made, self.number, pc.localDescription.sdp)
-            case commands.MakeAnswer(_, sdp):
-                await pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-                await pc.setLocalDescription(await pc.createAnswer())
-                self.tell(self.core.answer_made, self.number, pc.localDescription.sdp)
-            case commands.ApplyAnswer(_, sdp):
-                await pc.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
-            case commands.AddCandidate(_, init):
-                with suppress(Exception):  # one that makes no sense is no loss
-                    candidate = candidate_from_sdp(init["candidate"].removeprefix("candidate:"))
-                    candidate.sdpMid = init.get("sdpMid")
-                    candidate.sdpMLineIndex = init.get("sdpMLineIndex")
-                    await pc.addIceCandidate(candidate)
-            case commands.CloseChannel() if self.channel:
-                self.channel.close()
-            case commands.CloseRtc():
-                await pc.close()
-
-    def adopt(self, channel: RTCDataChannel) -> None:
-        self.channel = channel
-        channel.bufferedAmountLowThreshold = HIGH_WATER // 4
-        channel.on("message", lambda f: self.tell(self.core.receive_frame, self.number, f, now()))
-        channel.on("bufferedamountlow", lambda: self.tell(self.send_frames))
-        channel.on("open", self.on_change)
-        channel.on("close", self.on_change)
-        self.on_change()
-
-    def on_change(self) -> None:
-        state = self.channel.readyState if self.channel else "none"
-        if state == "open":
-            self.tell(self.core.channel_opened, self.number)
-        elif state == "closed" and self.pc.sctp and self.pc.sctp.transport.state == "connected":
-            self.tell(self.core.channel_closed, self.number)  # DTLS is up: it is a goodbye
-        elif state == "closed" or self.pc.connectionState in ("failed", "closed"):
-            self.tell(self.core.rtc_failed, self.number, "no way to the far side")
-
-    def send_frames(self) -> None:
-        channel = self.channel
-        while channel and channel.readyState == "open" and channel.bufferedAmount < HIGH_WATER:
-            if (frame := self.core.next_frame(self.number)) is None:
-                break
-            channel.send(frame)
+async def main() -> str | None:
+    return await Peer(*arguments()).run()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--server", type=Endpoint.parse, required=True)
-    parser.add_argument("--id", type=validate_id)
-    parser.add_argument("--connect", type=validate_id)
-    args = parser.parse_args()
-    sys.exit(asyncio.run(Peer(args.server, args.id, args.connect).run()))
+    sys.exit(asyncio.run(main()))

@@ -1,23 +1,19 @@
-"""peerjs_proto in plain threads, with websockets.sync and aiortc: one file, to copy and change.
+"""peerjs_proto in plain threads, with websockets.sync and aiortc.
 
     python examples/embed_threads.py --server http://127.0.0.1:9000/ --id bob
     python examples/embed_threads.py --server http://127.0.0.1:9000/ --connect bob
 
 The first sends back what others send it, until Ctrl-C. The second sends one value, and sees
-whether the same comes back. The main thread owns the core; the others put inputs into its
-queue: one reads the WebSocket, and one runs the loop that aiortc cannot do without.
+whether the same comes back: echo.py. The main thread owns the core; the others put inputs into
+its queue: one reads the WebSocket, and one runs the loop that aiortc cannot do without.
 """
 
-import argparse
 import asyncio
-import concurrent.futures
-import os
 import queue
 import secrets
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
@@ -25,16 +21,12 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
-from aiortc.sdp import candidate_from_sdp
+from aiortc_engine import Engine, now
+from echo import Echo, arguments
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from peerjs_proto import Endpoint, PeerError, PeerProtocol, commands, events, validate_id
-
-VALUE = {"nested": [1, 2.5, None, {"bytes": b"\x00\xff"}], "large": os.urandom(100_000)}
-HIGH_WATER = 1 << 20  # bytes in a channel's buffer; above it, frames wait in the core
-now = time.monotonic
+from peerjs_proto import Endpoint, PeerProtocol, commands, events
 
 
 class Peer:
@@ -45,21 +37,18 @@ class Peer:
         self.socket: ClientConnection | None = None
         self.unwanted = False
         self.loop = asyncio.new_event_loop()
-        self.closing: list[concurrent.futures.Future[None]] = []
-        self.rtcs: dict[int, Rtc] = {}
-        self.dial, self.dialled = dial, 0
-        self.over = False
-        self.error: PeerError | None = None
+        self.engine = Engine(self.core, self.tell, self.loop)
+        self.echo = Echo(self.core, dial)
 
     def tell(self, input: Callable[..., object], *args: object) -> None:
         self.inputs.put((input, *args))
 
     def run(self) -> str | None:
-        signal.signal(signal.SIGINT, lambda *_: self.tell(self.end, None))
+        signal.signal(signal.SIGINT, lambda *_: self.tell(self.echo.end))
         thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         thread.start()
         self.tell(self.core.start, now())
-        while not self.over:
+        while not self.echo.over:
             deadline = self.core.next_timeout()
             with suppress(queue.Empty):
                 seconds = None if deadline is None else max(0, deadline - now())
@@ -69,45 +58,18 @@ class Peer:
             self.drain()
         self.core.shut_down()
         self.drain()
-        concurrent.futures.wait(self.closing, timeout=10)
+        asyncio.run_coroutine_threadsafe(self.engine.done(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
         thread.join()
         self.loop.close()
-        return f"{self.error.type}: {self.error}" if self.error else None
+        return self.echo.complaint
 
     def drain(self) -> None:
         while output := self.core.next_command() or self.core.next_event():
             if isinstance(output, events.Event):
-                self.handle(output)
+                self.echo.handle(output)
             else:
                 self.perform(output)
-
-    def handle(self, event: events.Event) -> None:
-        """The application."""
-        print(event, flush=True)
-        match event:
-            case events.PeerOpened() if self.dial:
-                connection_id = f"dc_{secrets.token_hex(8)}"
-                self.dialled = self.core.connect(self.dial, connection_id=connection_id, now=now())
-            case events.PeerFailed(error) | events.PeerDisconnected(error):
-                self.end(error)
-            case events.DataConnectionOffered(number):
-                self.core.accept(number, now())
-            case events.DataConnectionOpened(number) if number == self.dialled:
-                self.core.send(number, VALUE)
-            case events.MessageReceived(number, value) if number == self.dialled:
-                print("the same came back:", value == VALUE, flush=True)
-                self.core.close(number, now(), flush=True)
-            case events.MessageReceived(number, value):
-                try:
-                    self.core.send(number, value)
-                except PeerError as error:  # such as: None cannot be sent
-                    print("not sent back:", error, flush=True)
-            case events.DataConnectionClosed(number, error) if number == self.dialled:
-                self.end(error)
-
-    def end(self, error: PeerError | None) -> None:
-        self.over, self.error = True, error
 
     def perform(self, command: commands.Command) -> None:
         match command:
@@ -123,14 +85,8 @@ class Peer:
                 self.unwanted = True
                 if self.socket:
                     self.socket.close()
-            case commands.FramesReady(number):
-                self.rtcs[number].send_frames()
-            case commands.CloseRtc(number):
-                self.closing.append(self.rtcs.pop(number).do(command))
             case _:
-                if isinstance(command, commands.MakeOffer | commands.MakeAnswer):
-                    self.rtcs[command.connection] = Rtc(self, command.connection)
-                self.rtcs[command.connection].do(command)
+                self.engine.perform(command)
 
     def fetch_id(self, url: str) -> None:
         try:
@@ -151,95 +107,5 @@ class Peer:
             self.tell(self.core.socket_closed, str(error))
 
 
-class Rtc:
-    """One RTCPeerConnection of aiortc with its data channel, in the thread of the loop.
-
-    Only do() and send_frames() are for the main thread.
-    """
-
-    def __init__(self, peer: Peer, number: int) -> None:
-        self.core, self.tell, self.loop, self.number = peer.core, peer.tell, peer.loop, number
-        self.handed_over = self.taken = 0
-        # For peers beyond this network, name STUN and TURN servers here.
-        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.pc.on("datachannel", self.adopt)
-        self.pc.on("connectionstatechange", self.on_change)
-        self.channel: RTCDataChannel | None = None
-        self.turn = asyncio.Lock()
-
-    def do(self, command: commands.Command) -> concurrent.futures.Future[None]:
-        return asyncio.run_coroutine_threadsafe(self.perform(command), self.loop)
-
-    async def perform(self, command: commands.Command) -> None:
-        async with self.turn:  # one after the other, as the core asked
-            try:
-                await self.negotiate(command)
-            except Exception as error:  # aiortc raises anything at all for a bad description
-                self.tell(self.core.rtc_failed, self.number, f"{type(error).__name__}: {error}")
-
-    async def negotiate(self, command: commands.Command) -> None:
-        pc = self.pc
-        match command:
-            case commands.MakeOffer(_, label, ordered):
-                # aiortc counts a label in characters where the wire has bytes. Nobody reads it.
-                self.adopt(pc.createDataChannel(ascii(label), ordered=ordered))
-                await pc.setLocalDescription(await pc.createOffer())
-                self.tell(self.core.offer_made, self.number, pc.localDescription.sdp)
-            case commands.MakeAnswer(_, sdp):
-                await pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-                await pc.setLocalDescription(await pc.createAnswer())
-                self.tell(self.core.answer_made, self.number, pc.localDescription.sdp)
-            case commands.ApplyAnswer(_, sdp):
-                await pc.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
-            case commands.AddCandidate(_, init):
-                with suppress(Exception):  # one that makes no sense is no loss
-                    candidate = candidate_from_sdp(init["candidate"].removeprefix("candidate:"))
-                    candidate.sdpMid = init.get("sdpMid")
-                    candidate.sdpMLineIndex = init.get("sdpMLineIndex")
-                    await pc.addIceCandidate(candidate)
-            case commands.CloseChannel() if self.channel:
-                self.channel.close()
-            case commands.CloseRtc():
-                await pc.close()
-
-    def adopt(self, channel: RTCDataChannel) -> None:
-        self.channel = channel
-        channel.bufferedAmountLowThreshold = HIGH_WATER // 4
-        channel.on("message", lambda f: self.tell(self.core.receive_frame, self.number, f, now()))
-        channel.on("bufferedamountlow", lambda: self.tell(self.send_frames))
-        channel.on("open", self.on_change)
-        channel.on("close", self.on_change)
-        self.on_change()
-
-    def on_change(self) -> None:
-        state = self.channel.readyState if self.channel else "none"
-        if state == "open":
-            self.tell(self.core.channel_opened, self.number)
-        elif state == "closed" and self.pc.sctp and self.pc.sctp.transport.state == "connected":
-            self.tell(self.core.channel_closed, self.number)  # DTLS is up: it is a goodbye
-        elif state == "closed" or self.pc.connectionState in ("failed", "closed"):
-            self.tell(self.core.rtc_failed, self.number, "no way to the far side")
-
-    def send_frames(self) -> None:
-        channel = self.channel
-        while channel and self.handed_over - self.taken + channel.bufferedAmount < HIGH_WATER:
-            if (frame := self.core.next_frame(self.number)) is None:
-                break
-            self.handed_over += len(frame)
-            self.loop.call_soon_threadsafe(self.send, channel, frame)
-
-    def send(self, channel: RTCDataChannel, frame: str | bytes) -> None:
-        if channel.readyState == "open":
-            channel.send(frame)
-        self.taken += len(frame)
-        if self.taken == self.handed_over:
-            self.tell(self.send_frames)  # or nobody would, had the buffer not filled up
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--server", type=Endpoint.parse, required=True)
-    parser.add_argument("--id", type=validate_id)
-    parser.add_argument("--connect", type=validate_id)
-    args = parser.parse_args()
-    sys.exit(Peer(args.server, args.id, args.connect).run())
+    sys.exit(Peer(*arguments()).run())
