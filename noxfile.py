@@ -91,7 +91,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, in docs/_build/html; every warning is an error."""
-    session.install("-e", ".[all]", *group("docs"))
+    session.install("-e", ".[all,testing]", *group("docs"))
     options = ["-W", "--keep-going", "-n", "-b", "html"]
     session.run("python", "-m", "sphinx", *options, "docs", "docs/_build/html", *session.posargs)
 
