@@ -48,6 +48,7 @@ class End:
 
     node: Node
     number: int
+    connection_id: str
     serialization: str | None
     "None: media."
     dialled: bool
@@ -105,9 +106,9 @@ class TwoPeers(RuleBasedStateMachine):
         except Disconnected:
             assert node.core.session is not Session.OPEN
         except LocalProtocolError as refused:
-            assert_in_use(refused)
+            self.assert_in_use(node, connection_id, refused)
         else:
-            self.add(End(node, number, serialization, dialled=True))
+            self.add(End(node, number, connection_id, serialization, dialled=True))
             if settled:
                 self.world.settle()
 
@@ -119,9 +120,9 @@ class TwoPeers(RuleBasedStateMachine):
         except Disconnected:
             assert node.core.session is not Session.OPEN
         except LocalProtocolError as refused:
-            assert_in_use(refused)
+            self.assert_in_use(node, connection_id, refused)
         else:
-            self.add(End(node, number, None, dialled=True))
+            self.add(End(node, number, connection_id, None, dialled=True))
 
     @rule(ids=st.tuples(IDS, IDS), serialization=SERIALIZATIONS, reliable=st.booleans())
     def dial_at_once(self, ids: tuple[str, str], serialization: str, reliable: bool) -> None:
@@ -256,8 +257,9 @@ class TwoPeers(RuleBasedStateMachine):
             for event in node.events[self.seen[who] :]:
                 if isinstance(event, Offered):
                     serialization = getattr(event, "serialization", None)
-                    end = End(node, event.connection, serialization, dialled=False)
-                    self.ends[str(node.core.id), event.connection] = end
+                    number, connection_id = event.connection, event.connection_id
+                    end = End(node, number, connection_id, serialization, dialled=False)
+                    self.ends[str(node.core.id), number] = end
             self.seen[who] = len(node.events)
         return list(self.ends.values())
 
@@ -296,9 +298,12 @@ class TwoPeers(RuleBasedStateMachine):
     def of(self, rtc: Rtc) -> End:
         return self.ends[str(rtc.node.core.id), rtc.number]
 
-
-def assert_in_use(refused: LocalProtocolError) -> None:
-    assert "is in use" in str(refused)
+    def assert_in_use(self, node: Node, connection_id: str, refused: LocalProtocolError) -> None:
+        assert "is in use" in str(refused)
+        assert any(
+            end.node is node and end.connection_id == connection_id and not end.ended
+            for end in self.all()
+        )
 
 
 def number_of(value: Any) -> int:
