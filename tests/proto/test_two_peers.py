@@ -315,4 +315,4 @@ def in_order(end: End) -> list[Any]:
 
 
 TestTwoPeers = TwoPeers.TestCase
-TestTwoPeers.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestTwoPeers.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
