@@ -60,6 +60,7 @@ class _Queued:
 class DataProtocol(Negotiation):
     """Used by :class:`~peerjs_proto.peer.PeerProtocol`; see there for the contract."""
 
+    kind = "data"
     table = DATA_TRANSITIONS
     terms: DataTerms
 
@@ -121,7 +122,7 @@ class DataProtocol(Negotiation):
     def _offer_message(self, sdp: str) -> messages.Offer:
         return messages.Offer(
             dst=self.terms.peer,
-            kind="data",
+            kind=self.kind,
             connection_id=self.terms.connection_id,
             sdp=sdp,
             metadata=self.terms.metadata,
@@ -249,19 +250,14 @@ class DataProtocol(Negotiation):
         if not self.is_open:
             super().handle_timeout(now)
             return
-        if self._drop_what_is_overdue(now):
-            self._end_what_is_overdue(now)
-
-    def _drop_what_is_overdue(self, now: float) -> bool:
-        """Of the messages that came in part; False where the connection cannot go on."""
         try:
             count = self._serializer.expire(now)
         except RemoteProtocolError as error:
             self.hang_up(error)
-            return False
+            return
         if count:
             self._outbox.events.append(MessagesDropped(self.number, count))
-        return True
+        self._end_what_is_overdue(now)
 
     def _end_what_is_overdue(self, now: float) -> None:
         if self.state is Connection.DRAINING and now >= self._give_up_at:

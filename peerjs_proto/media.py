@@ -20,6 +20,7 @@ __all__ = ["MediaProtocol"]
 class MediaProtocol(Negotiation):
     """Used by :class:`~peerjs_proto.peer.PeerProtocol`; see there for the contract."""
 
+    kind = "media"
     table = MEDIA_TRANSITIONS
 
     def receive_answer(self, answer: messages.Answer, now: float) -> bool:
@@ -49,7 +50,7 @@ class MediaProtocol(Negotiation):
     def _offer_message(self, sdp: str) -> messages.Offer:
         return messages.Offer(
             dst=self.terms.peer,
-            kind="media",
+            kind=self.kind,
             connection_id=self.terms.connection_id,
             sdp=sdp,
             metadata=self.terms.metadata,

@@ -45,6 +45,8 @@ class Negotiation(ABC):
     After every call its owner looks at ``deadline`` and ``state``.
     """
 
+    kind: ClassVar[str]
+    "The wire's word for it."
     table: ClassVar[Transitions]
     "Which states it goes through."
 
@@ -138,13 +140,13 @@ class Negotiation(ABC):
         if self.state is not Connection.ANSWERING:
             return
         self._advance(ConnectionCue.ANSWER_MADE)
-        offer = self._offer_message("")
-        sent = self._signal(
-            messages.Answer(
-                dst=offer.dst, kind=offer.kind, connection_id=offer.connection_id, sdp=sdp
-            )
+        answer = messages.Answer(
+            dst=self.terms.peer,
+            kind=self.kind,
+            connection_id=self.terms.connection_id,
+            sdp=sdp,
         )
-        if not sent:
+        if not self._signal(answer):
             self.hang_up(Disconnected("the connection to the server is lost: cannot answer"))
 
     # --- both -----------------------------------------------------------------------------
