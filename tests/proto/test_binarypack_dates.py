@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
@@ -32,6 +33,17 @@ def test_dates_as_text(value: date, text: str) -> None:
     assert unpack(pack({"at": [value]}, dates_as_text=True)) == {"at": [text]}
     with pytest.raises(UnsupportedValue, match=r'at value\["at"\]\[0\]'):
         pack({"at": [value]})
+
+
+@pytest.mark.skipif(not hasattr(clock, "tzset"), reason="the time zone cannot be set here")
+def test_the_time_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        monkeypatch.setenv("TZ", "XXX-5:30")
+        clock.tzset()
+        assert unpack(pack(_MOMENT, dates_as_text=True)) == "2024-02-29T12:30:15.678Z"
+    finally:
+        monkeypatch.undo()
+        clock.tzset()
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,16 @@ def test_nan_does_not_hide_integers_beside_it() -> None:
         assert {type(number) for number in value if number == number} == {int}
 
 
+@pytest.mark.parametrize("count", [1, 40])
+def test_whole_doubles_that_fit_an_int64_are_integers(count: int) -> None:
+    lowest, below = -(2.0**63), math.nextafter(-(2.0**63), -math.inf)
+    for number, kind in ((lowest, int), (below, float), (-(2.0**31), float), (-1e300, float)):
+        packed = b"\xcb" + struct.pack(">d", number)
+        (value, *_) = values = unpack(b"\xdc" + struct.pack(">H", count) + packed * count)
+        assert values == [number] * count
+        assert type(value) is kind
+
+
 # --- where it says what is wrong --------------------------------------------------------------
 
 

@@ -144,6 +144,22 @@ def test_what_is_no_chunk_is_refused(chunk: dict[str, Any]) -> None:
     assert (reassembler.incomplete, reassembler.held_bytes) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("chunk", "message"),
+    [
+        (_chunk(chunk_id=0), "chunk whose __peerData is no integer from 1 on"),
+        (_chunk(total="2"), "chunk whose total is no integer from 1 on"),
+        (_chunk(n=-1), "chunk whose n is no integer from 0 on"),
+        (_chunk(n=5, total=3), "chunk 5 of a message of 3"),
+        (_chunk(data="x"), "chunk whose data is not bytes"),
+    ],
+)
+def test_the_error_says_what_is_wrong(chunk: dict[str, Any], message: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        Reassembler(DEFAULT_LIMITS).feed(chunk, 0.0)
+    assert str(caught.value) == message
+
+
 @pytest.mark.parametrize("total", [1, 3])
 def test_a_changed_total_is_refused(total: int) -> None:
     reassembler = Reassembler(DEFAULT_LIMITS)

@@ -133,8 +133,11 @@ def test_a_call_that_nobody_answers() -> None:
 def test_a_call_that_we_do_not_answer() -> None:
     alice = Alice()
     alice.ring(now=1.0)
+    alice.core.handle_timeout(30.9)
+    (offered,) = alice.events()
+    assert isinstance(offered, events.MediaConnectionOffered)
     alice.core.handle_timeout(31.0)
-    _, closed = alice.events()
+    (closed,) = alice.events()
     assert isinstance(closed, events.MediaConnectionClosed)
     assert str(closed.error) == "the offer of 'bob' not accepted within 30 s"
     assert not any(isinstance(c, commands.CloseRtc) for c in alice.commands())
@@ -149,6 +152,43 @@ def test_an_answered_call_that_finds_no_way() -> None:
     _, closed = alice.events()
     assert isinstance(closed, events.MediaConnectionClosed)
     assert str(closed.error) == "no connection to 'bob' within 5 s"
+
+
+def test_candidates_are_kept_in_bounds_until_we_answer() -> None:
+    alice = Alice(limits=Limits(early_candidates=3))
+    alice.hear("CANDIDATE", candidate={"n": 0})  # before the offer
+    alice.ring()
+    for n in range(1, 5):
+        alice.hear("CANDIDATE", candidate={"n": n})
+    _, first, second = alice.events()
+    for refused in (first, second):
+        assert refused == events.SignalingRefused("bob", "more early candidates than are kept")
+    alice.core.accept(1, 2.0)
+    assert alice.commands()[1:] == [commands.AddCandidate(1, {"n": n}) for n in range(3)]
+    for n in range(5, 9):  # what is passed on is not kept
+        alice.hear("CANDIDATE", candidate={"n": n})
+    assert alice.commands() == [commands.AddCandidate(1, {"n": n}) for n in range(5, 9)]
+    assert alice.events() == []
+
+
+def test_why_webrtc_failed_is_told() -> None:
+    alice = Alice()
+    number = alice.call()
+    alice.core.rtc_failed(number, "no camera")
+    (closed,) = alice.events()
+    assert isinstance(closed, events.MediaConnectionClosed)
+    assert isinstance(closed.error, NegotiationFailed)
+    assert str(closed.error) == "could not connect to 'bob': no camera"
+    number = alice.call()
+    alice.core.offer_made(number, "ours")
+    alice.hear("ANSWER", sdp={"type": "answer", "sdp": "theirs"})
+    alice.core.media_connected(number)
+    alice.core.rtc_failed(number, "ICE failed")
+    opened, closed = alice.events()
+    assert opened == events.MediaConnectionOpened(number)
+    assert isinstance(closed, events.MediaConnectionClosed)
+    assert isinstance(closed.error, ConnectionClosed)
+    assert str(closed.error) == "lost the connection: ICE failed"
 
 
 @pytest.mark.parametrize("flush", [True, False])
@@ -232,3 +272,16 @@ def test_a_call_needs_the_server() -> None:
     assert isinstance(closed.error, Disconnected)
     with pytest.raises(Disconnected):
         alice.call()
+
+
+def test_an_answer_needs_the_server() -> None:
+    alice = Alice()
+    alice.ring()
+    alice.core.accept(1, 2.0)
+    alice.core.socket_closed("gone")
+    alice.core.answer_made(1, "ours")
+    *_, closed = alice.events()
+    assert isinstance(closed, events.MediaConnectionClosed)
+    assert isinstance(closed.error, Disconnected)
+    assert "cannot answer" in str(closed.error)
+    assert alice.commands()[-1] == commands.CloseRtc(1)

@@ -69,8 +69,9 @@ def test_without_an_id_it_asks_for_one() -> None:
     assert core.id is None
     core.receive_http(200, b"5a3c6f1e-0000-4000-8000-000000000000\n", 0.5)
     assert core.id == "5a3c6f1e-0000-4000-8000-000000000000"
-    (done,) = drain(core)[0]
-    assert isinstance(done, commands.OpenSocket)
+    url = ENDPOINT.websocket_url("5a3c6f1e-0000-4000-8000-000000000000", "secret")
+    assert drain(core)[0] == [commands.OpenSocket(url)]
+    assert core.next_timeout() == 0.5 + Limits().server_timeout
 
 
 @pytest.mark.parametrize(
@@ -84,28 +85,46 @@ def test_anything_but_an_id_is_a_server_error(status: int, body: bytes) -> None:
     assert core.session is Session.LOST
 
 
+def test_why_there_is_no_id_is_told() -> None:
+    core = started(id=None)
+    core.receive_http(503, b"", 0.0)
+    assert "status 503" in str(failure(core))
+    core = started(id=None)
+    core.http_failed("no route")
+    error = failure(core)
+    assert isinstance(error, ServerUnavailable)
+    assert "no route" in str(error)
+    assert drain(core) == ([], [])  # there is no socket that would have to be closed
+    assert core.next_timeout() is None
+
+
 def test_the_token_is_in_no_repr() -> None:
     done, _ = drain(started())
     assert "secret" not in repr(done)
 
 
 @pytest.mark.parametrize(
-    ("text", "error"),
+    ("text", "error", "told"),
     [
-        ('{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}', IdTaken),
-        ('{"type":"ERROR","payload":{"msg":"Invalid key provided"}}', InvalidKey),
-        ('{"type":"INVALID-KEY"}', InvalidKey),
-        ('{"type":"ERROR","payload":{"msg":"Server has reached its limit"}}', ServerError),
-        ('{"type":"ERROR","payload":5}', ServerError),
+        ('{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}', IdTaken, "'alice' is taken"),
+        ('{"type":"ERROR","payload":{"msg":"Invalid key provided"}}', InvalidKey, "key provided"),
+        ('{"type":"INVALID-KEY"}', InvalidKey, "does not accept the key"),
+        ('{"type":"INVALID-KEY","payload":{"msg":"Not yours"}}', InvalidKey, "Not yours"),
+        ('{"type":"ERROR","payload":{"msg":"reached its limit"}}', ServerError, "its limit"),
+        ('{"type":"ERROR","payload":5}', ServerError, "refused"),
     ],
 )
-def test_refusals_fail_the_peer_and_close_the_socket(text: str, error: type[Exception]) -> None:
+def test_refusals_fail_the_peer_and_close_the_socket(
+    text: str, error: type[Exception], told: str
+) -> None:
     core = started()
     core.socket_opened(0.0)
     drain(core)
     core.receive_text(text, 0.0)
     assert core.next_command() == commands.CloseSocket()
-    assert isinstance(failure(core), error)
+    failed = failure(core)
+    assert isinstance(failed, error)
+    assert told in str(failed)
     core.socket_closed("1005")  # the server closes too: nothing new
     assert drain(core) == ([], [])
 
@@ -136,8 +155,12 @@ def test_a_silent_server_has_a_deadline(step: str) -> None:
     if step == "opening":
         core.socket_opened(0.0)
     assert core.next_timeout() == Limits().server_timeout
+    core.handle_timeout(9.9)
+    assert not drain(core)[1]
     core.handle_timeout(10.0)
-    assert isinstance(failure(core), ServerUnavailable)
+    error = failure(core)
+    assert isinstance(error, ServerUnavailable)
+    assert "within 10 s" in str(error)
 
 
 def test_a_token_used_before_needs_no_open() -> None:
@@ -157,6 +180,34 @@ def test_relayed_traffic_proves_a_takeover() -> None:
     assert drain(core)[1] == [events.PeerOpened("alice")]
 
 
+def test_relayed_traffic_proves_nothing_with_a_fresh_token() -> None:
+    core = started()
+    core.socket_opened(0.0)
+    drain(core)
+    core.receive_text('{"type":"LEAVE","src":"bob","dst":"alice"}', 0.1)
+    assert drain(core)[1] == []
+    assert core.session is Session.OPENING
+
+
+def test_a_takeover_is_told_once() -> None:
+    core = opened(token_reused=True)
+    core.receive_text('{"type":"LEAVE","src":"bob","dst":"alice"}', 0.1)
+    assert drain(core) == ([], [])
+
+
+def test_a_heartbeat_from_the_server_means_nothing() -> None:
+    core = opened()
+    core.receive_text('{"type":"HEARTBEAT"}', 1.0)
+    assert drain(core) == ([], [])
+
+
+def test_before_it_is_started_nothing_is_due() -> None:
+    core = PeerProtocol(ENDPOINT, id="alice", token="secret")
+    assert core.next_timeout() is None
+    core.handle_timeout(100.0)
+    assert drain(core) == ([], [])
+
+
 def test_loss_disconnects_and_dialling_says_so() -> None:
     core = opened()
     core.socket_closed("it broke")
@@ -164,14 +215,17 @@ def test_loss_disconnects_and_dialling_says_so() -> None:
     assert isinstance(event, events.PeerDisconnected)
     assert isinstance(event.error, ServerUnavailable)
     assert event.error.type == "network"
+    assert "it broke" in str(event.error)
     with pytest.raises(Disconnected):
         core.connect("bob", connection_id="dc_1", now=1.0)
 
 
 def test_loss_before_open_fails() -> None:
     core = started()
-    core.socket_closed("refused")
-    assert isinstance(failure(core), ServerUnavailable)
+    core.socket_closed("no such host")
+    error = failure(core)
+    assert isinstance(error, ServerUnavailable)
+    assert "no such host" in str(error)
 
 
 def test_shutting_down_says_leave_and_is_final() -> None:
