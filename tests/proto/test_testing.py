@@ -166,7 +166,7 @@ OUT = {"next_command", "next_event", "next_timeout"}
 
 
 def test_operations_are_all_inputs_of_a_peer() -> None:
-    assert drawn(peer_operations(), PeerProtocol, OUT | {"is_reliable"}) == set()
+    assert drawn(peer_operations(), PeerProtocol, OUT) == set()
 
 
 def test_operations_are_all_inputs_of_a_server() -> None:
