@@ -364,9 +364,9 @@ class PeerProtocol:
             return f"offers a {offer.kind[:20]!r} connection, which is not supported"
         serialization = offer.serialization
         if serialization is None or serialization not in self._serializations:
-            if why := MISSING_EXTRAS.get(serialization or ""):
-                return f"offers a data connection in {serialization!r}; {why}"
-            return explain_unknown(offer, self._serializations)
+            reason = explain_unknown(offer, self._serializations)
+            missing = MISSING_EXTRAS.get(serialization or "")
+            return f"{reason}; {missing}" if missing else reason
         serializer = serializer_for(serialization, self._limits, self._serializations)
         serializer.before_1_5 = offer.before_1_5
         if serializer.always_reliable and not offer.reliable:

@@ -78,7 +78,7 @@ def test_what_cannot_be_read_is_refused_with_what_it_is(version: str, name: str)
     (refused,) = bob.events()
     assert isinstance(refused, events.SignalingRefused)
     assert REFUSED[version, name] in refused.reason
-    assert refused.reason.endswith("understood here: binary, json, raw")
+    assert "understood here: binary, json, raw" in refused.reason
 
 
 def test_an_unknown_name_is_the_applications_own() -> None:
