@@ -105,7 +105,9 @@ class _Unpacker(Unpacker):
             if lead.start() + over >= counted:
                 break
             over += 2
-            self.count(1)
+            self.items += 1
+            if self.items > self._max_items:
+                raise self._too_many()
         return counted - over
 
 

@@ -65,31 +65,30 @@ class Unpacker:
         else:
             return self._number_or_constant(lead, at)
 
-        if kind == MAP.short or kind == ARRAY.short:
+        if kind <= _ARRAY:  # or a map
             if depth <= 0:
                 raise DecodeError(f"BinaryPack nested too deeply (at byte {at})")
             # So many values follow, of a byte or more: believe no count before it is paid.
-            items = size if kind == ARRAY.short else 2 * size
+            items = size if kind == _ARRAY else 2 * size
             if items > len(data) - at:
                 raise DecodeError(f"BinaryPack count at byte {at} exceeds the bytes that follow")
-            self.count(items)
+            self.items += items
+            if self.items > self._max_items:
+                raise self._too_many()
             self._at = at
-            if kind == MAP.short:
-                return self._map(size, depth - 1)
-            return self._array(size, depth - 1)
+            if kind == _ARRAY:
+                return self._array(size, depth - 1)
+            return self._map(size, depth - 1)
         self._at = end = at + size
-        if kind == RAW.short:
+        if kind == _RAW:
             return data[at:end]
         try:
             return data[at:end].decode()
         except UnicodeDecodeError:
             raise self._no_text(start, end) from None
 
-    def count(self, items: int) -> None:
-        """So many more values. Raises DecodeError where they are too many."""
-        self.items += items
-        if self.items > self._max_items:
-            raise DecodeError(f"BinaryPack of more than {self._max_items} values")
+    def _too_many(self) -> DecodeError:
+        return DecodeError(f"BinaryPack of more than {self._max_items} values")
 
     def _cut_short(self) -> DecodeError:
         """More bytes were wanted than there are."""
@@ -260,6 +259,9 @@ _READ: Final = tuple(
     READ[lead].unpack_from if lead in READ else _no_number for lead in range(0x100)
 )
 "What reads a number."
+# A global is found faster than a member of it. Below the list there is only the map.
+_ARRAY: Final = ARRAY.short
+_RAW: Final = RAW.short
 _SHORT: Final = {kind.long: kind.short for kind in (MAP, ARRAY, RAW, TEXT)}
 
 _SMALL: Final = bytes(range(0x80)) + bytes(range(0xE0, 0x100))
