@@ -185,6 +185,7 @@ def test_a_subclass_goes_as_its_base() -> None:
         ({"a": [0, 0, 0, {1}]}, 'cannot send a set at value["a"][3]'),
         (array("B"), "cannot send an array at value"),
         ([{None: 1}], "cannot send a NoneType as a key at value[0]: keys are str"),
+        ({1: 1}, "cannot send an int as a key at value: keys are str"),
         ([2**64], "cannot send an int beyond 64 bits at value[0]: BinaryPack has no form for it"),
         (-(2**63) - 1, "cannot send an int beyond 64 bits at value: BinaryPack has no form for it"),
         ((math.nan,), "cannot send NaN at value[0]: JavaScript's decoder reads infinity"),
@@ -220,14 +221,38 @@ def test_depth_out_is_depth_in() -> None:
         unpack(b"\x91" + pack(value))
 
 
+@pytest.mark.parametrize("value", [{"a": {"b": 1}}, {"a": [1]}, [{"a": 1}], [[1]]])
+def test_lists_and_maps_are_one_deep_each(value: object) -> None:
+    packed = pack(value, max_depth=2)
+    assert unpack(packed, max_depth=2) == value
+    with pytest.raises(UnsupportedValue, match="nested too deeply"):
+        pack(value, max_depth=1)
+    with pytest.raises(DecodeError, match="nested too deeply"):
+        unpack(packed, max_depth=1)
+
+
+@pytest.mark.parametrize("value", [{}, []])
+def test_what_is_empty_is_one_deep_too(value: object) -> None:
+    packed = pack(value, max_depth=1)
+    assert unpack(packed, max_depth=1) == value
+    with pytest.raises(UnsupportedValue, match="nested too deeply"):
+        pack(value, max_depth=0)
+    with pytest.raises(DecodeError, match="nested too deeply"):
+        unpack(packed, max_depth=0)
+
+
 class Endless(list[int]):
+    def __init__(self, size: int) -> None:
+        self.size = size
+
     def __len__(self) -> int:
-        return 2**32
+        return self.size
 
 
 def test_a_count_beyond_32_bits_is_too_big() -> None:
-    with pytest.raises(MessageTooBig):
-        pack(Endless())
+    assert pack(Endless(2**32 - 1)) == b"\xdd\xff\xff\xff\xff"
+    with pytest.raises(MessageTooBig, match="this counts 4294967296"):
+        pack(Endless(2**32))
 
 
 # --- what is refused on the way in ------------------------------------------------------------

@@ -101,6 +101,23 @@ def test_whole_doubles_that_fit_an_int64_are_integers(count: int) -> None:
         (value, *_) = values = unpack(b"\xdc" + struct.pack(">H", count) + packed * count)
         assert values == [number] * count
         assert type(value) is kind
+        assert type(unpack(b"\x81\xb1a" + packed)["a"]) is kind
+
+
+@pytest.mark.parametrize(
+    "value",
+    [*("x" * size for size in (0, 15, 16, 255, 256, 300, 600, 65535, 65536)), 0.5, -0.5, -3e9 - 1],
+    ids=lambda value: f"{len(value)} x" if isinstance(value, str) else repr(value),
+)
+def test_a_value_is_the_same_in_a_list_and_in_a_map(value: Any) -> None:
+    packed = pack(value)
+    alone = unpack(packed)
+    assert alone == value
+    assert [*map(_exactly, unpack(b"\x92" + packed + packed))] == [_exactly(alone)] * 2
+    in_map = unpack(b"\x82\xb1a" + packed + b"\xb1b" + packed)
+    assert [*map(_exactly, in_map.values())] == [_exactly(alone)] * 2
+    if type(value) is str:
+        assert unpack(b"\x81" + packed + b"\xc0") == {value: None}
 
 
 # --- where it says what is wrong --------------------------------------------------------------
@@ -130,6 +147,9 @@ def test_whole_doubles_that_fit_an_int64_are_integers(count: int) -> None:
         ("81b161d80001ff", "text at byte 3 is not UTF-8"),
         ("d80001ff", "text at byte 0 is not UTF-8"),
         ("81d80001ff01", "text at byte 1 is not UTF-8"),
+        ("810101", "key at byte 1 is not text"),
+        ("81cc0101", "key at byte 1 is not text"),
+        ("dc0005000000", "count at byte 3 exceeds the bytes that follow"),
         ("93c40103", "no type byte 0xc4 (at byte 1)"),
         ("92dcffff", "count at byte 4 exceeds the bytes that follow"),
         ("91" * 65, "nested too deeply (at byte 65)"),
@@ -140,6 +160,12 @@ def test_the_error_says_where(data: str, message: str) -> None:
         unpack(bytes.fromhex(data))
     assert str(caught.value).startswith("BinaryPack ")
     assert str(caught.value).endswith(message)
+
+
+def test_python_may_give_up_before_the_depth_does() -> None:
+    with pytest.raises(DecodeError) as caught:
+        unpack(b"\x91" * 100_000 + b"\xc0", max_depth=10**9)
+    assert str(caught.value) == "BinaryPack nested too deeply"
 
 
 # --- what JavaScript has sent, now and before --------------------------------------------------
