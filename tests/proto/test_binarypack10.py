@@ -66,6 +66,13 @@ def test_what_stands_behind_a_text_is_not_counted_in() -> None:
     assert unpack_counted(b"\x92\xb6" + EMOJI + b"\xf0")[0] == ["😀", -16]
 
 
+def test_characters_beyond_ffff_count_among_the_values() -> None:
+    data = b"\x91\xb6" + EMOJI
+    assert unpack_counted(data, max_items=3) == (["😀"], 3)
+    with pytest.raises(DecodeError, match="more than 2 values"):
+        unpack_counted(data, max_items=2)
+
+
 def test_a_text_of_600_units_is_never_counted_right() -> None:
     # With the two numbers behind it, it might be one of 600 units that counts its bytes.
     text = EMOJI + b"a" * 596

@@ -76,6 +76,7 @@ def test_many_numbers_cut_short(numbers: list[bytes], missing: int) -> None:
         [-(2**31) - 1.0] * 100,
         [math.inf] * 20 + [-math.inf] * 20,
         [7] * 4095 + [0.5] * 4097 + [None] * 20 + [2**40] * 20,
+        [-(2**40)] * 100,
         [1, -1] * 100 + ["x"] * 20 + [True] * 20,
     ],
 )
