@@ -74,7 +74,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Change the core a little in a thousand ways: what do its tests notice? An hour."""
+    """Change the core a little in a thousand ways: what do its tests notice?"""
     session.install("-e", ".[msgpack]", *group("mutation"))
     session.run("mutmut", "run", *session.posargs)
     session.run("mutmut", "results")
