@@ -28,6 +28,7 @@ from aiortc import (
 )
 from aiortc.sdp import candidate_from_sdp
 
+from peerjs_proto.sdp import UNSTATED_LARGEST_MESSAGE, max_message_size
 from peerjs_trio.guest import GuestLoop
 from peerjs_trio.rtc.engine import Frame, IceServer
 
@@ -42,12 +43,6 @@ _log = logging.getLogger("peerjs_trio")
 
 LOW_WATER: Final = 1 << 18
 "``room_made`` is told when this many bytes are left: a channel should never run dry."
-
-LARGEST_MESSAGE: Final = 256 * 1024
-"Bytes in one message, whatever the far side allows: what browsers send and take."
-
-UNSTATED_LARGEST_MESSAGE: Final = 64 * 1024
-"Bytes in one message if the far side's SDP does not say (RFC 8841, section 6.1)."
 
 MAX_LABEL: Final = 255
 "Characters of the channel's own label, which nobody reads: PeerJS's label is in the OFFER."
@@ -171,9 +166,9 @@ class Session:
         self._do(operation)
 
     async def _describe(self, pc: RTCPeerConnection, kind: str, sdp: str) -> None:
-        max_message_size = _check_sdp(sdp)
+        largest = _check_sdp(sdp)
         await pc.setRemoteDescription(RTCSessionDescription(sdp, kind))
-        self._max_message_size = max_message_size
+        self._max_message_size = largest
         for candidate in self._early_candidates:
             self._try_candidate(pc, candidate)
         self._early_candidates.clear()
@@ -371,9 +366,7 @@ def _check_sdp(sdp: str) -> int:
         raise ValueError("not one section for data")
     if not re.search(r"^a=fingerprint:", sdp, re.MULTILINE):
         raise ValueError("no fingerprint")
-    stated = re.search(r"^a=max-message-size:([0-9]{1,9})\s*$", sdp, re.MULTILINE)
-    largest = int(stated[1]) if stated else UNSTATED_LARGEST_MESSAGE
-    return min(largest or LARGEST_MESSAGE, LARGEST_MESSAGE)  # 0 means any size
+    return max_message_size(sdp)
 
 
 def _reachable(sdp: str) -> str:
