@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import struct
-import subprocess
 from pathlib import Path
 from typing import Any, Final
+
+from tests.interop.node_jobs import run_jobs
 
 __all__ = ["UNDEFINED", "run_node", "tag", "untag"]
 
@@ -18,17 +18,7 @@ _SCRIPT: Final = Path(__file__).parent / "js" / "binarypack.mjs"
 
 def run_node(node_modules: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The answers of js/binarypack.mjs, where the jobs and tagged values are described."""
-    done = subprocess.run(
-        ["node", "--max-old-space-size=1024", _SCRIPT, node_modules],
-        input=json.dumps(jobs),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[dict[str, Any]] = json.loads(done.stdout)
-    return answers
+    return run_jobs(_SCRIPT, node_modules, jobs)
 
 
 def tag(value: Any) -> Any:

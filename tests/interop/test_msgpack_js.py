@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import struct
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +15,7 @@ from peerjs_proto.errors import DecodeError, UnsupportedValue
 from peerjs_proto.limits import DEFAULT_LIMITS
 from peerjs_proto.serialization import serializer_for
 from peerjs_proto.serializer import CloseRequested, Message
-from tests.interop.programs import find_program
+from tests.interop.node_jobs import run_jobs
 
 pytest.importorskip("msgpack", reason="MsgPack needs the extra msgpack")
 
@@ -238,18 +236,7 @@ def _read(digits: str) -> Any:
 
 def _run(node_modules: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The answers of js/msgpack.mjs, where the jobs and tagged values are described."""
-    node = find_program("node", install="install Node.js 20 or newer (Debian: apt install nodejs)")
-    done = subprocess.run(
-        [node, _SCRIPT, node_modules],
-        input=json.dumps(jobs),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[dict[str, Any]] = json.loads(done.stdout)
-    return answers
+    return run_jobs(_SCRIPT, node_modules, jobs)
 
 
 def _tag(value: Any) -> Any:
