@@ -69,9 +69,9 @@ EXTRAS = {"msgpack_stream": {"msgpack"}, "testing._hypothesis": {"hypothesis"}}
 
 # Libraries that may be named in these modules of peerjs_trio alone.
 CONFINED = {
-    "asyncio": {"guest", "rtc.aiortc", "rtc.aiortc_session"},
-    "aiortc": {"rtc.aiortc", "rtc.aiortc_session"},
-    "aioice": {"rtc.aiortc", "rtc.aiortc_session"},
+    "asyncio": {"guest", "rtc.session", "rtc.aiortc", "rtc.wrtc"},
+    "aiortc": {"rtc.aiortc"},
+    "aioice": {"rtc.aiortc"},
     "trio_websocket": {"websocket"},
     "wsproto": {"websocket"},
     "websockets": {"server", "wire"},

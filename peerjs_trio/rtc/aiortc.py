@@ -1,174 +1,196 @@
-"""The default engine: WebRTC by aiortc, on an asyncio guest loop.
+"""The default engine: WebRTC by aiortc, all of it in Python.
 
-Each connection has two halves. ``AiortcConnection``, here, lives in trio's thread and never
-blocks; ``Session``, in ``aiortc_session``, lives in the guest loop and owns the
-RTCPeerConnection. They talk through the guest's two queues, and each counter has one
-writer, so the same code serves a stepped and a threaded loop.
-
-aiortc has no receive backpressure: frames are handed on as they come, and whoever takes them
-bounds them. A far side that vanishes is noticed after some 30 s, and reported as a failure.
+Of aiortc's habits, these shape the code: it makes full SDP and no trickle; an exception out of
+a listener ends the connection in silence; a name under ``.local`` holds a candidate up for a
+second. A far side that vanishes is noticed after some 30 s, and reported as a failure.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVarTuple
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
 
-import trio
+import aioice.ice
+import aioice.turn
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceCandidate,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.sdp import candidate_from_sdp
 
-from peerjs_proto.errors import MessageTooBig, NotOpenYet
-from peerjs_trio.guest import Form, GuestLoop, open_guest_loop
-from peerjs_trio.rtc.aiortc_session import Session, close_sessions, prepare_aioice
-from peerjs_trio.rtc.engine import IceServer, RtcConnection, RtcEngine, RtcSink
+from peerjs_trio.guest import Form, GuestLoop
+from peerjs_trio.rtc.engine import Frame, IceServer, RtcEngine
+from peerjs_trio.rtc.hosted import HostedConnection, open_hosted_engine
+from peerjs_trio.rtc.session import Session, ascii_label
 
 __all__ = ["open_aiortc_engine"]
 
-Ts = TypeVarTuple("Ts")
-
 _log = logging.getLogger("peerjs_trio")
 
-HIGH_WATER: Final = 1 << 20
-"Bytes a channel takes before ``room`` says wait: enough to keep aiortc busy, no more."
+GATHER_GRACE: Final = 0.25
+"Seconds a negotiation has to get its sockets in order before we close them under it."
+
+SOCKET_BUFFER: Final = 4 << 20
+"Bytes of UDP receive buffer to ask for: aioice's 256 KiB overflows at full speed on loopback."
 
 
-@asynccontextmanager
-async def open_aiortc_engine(*, form: Form | None = None) -> AsyncIterator[RtcEngine]:
+def open_aiortc_engine(*, form: Form | None = None) -> AbstractAsyncContextManager[RtcEngine]:
     """Open an engine for the length of a block; leaving it closes every connection and waits.
 
     ``form`` is the guest loop's, see :func:`peerjs_trio.guest.open_guest_loop`. The first
     engine raises aioice's socket buffers, for all that use aioice in this process.
     """
-    prepare_aioice()
-    async with open_guest_loop(form) as guest:
-        engine = AiortcEngine(guest)
-        try:
-            yield engine
-        finally:
-            with trio.CancelScope(shield=True):
-                await engine.close()
+    _prepare_aioice()
+    warned: set[str] = set()
 
-
-class AiortcEngine:
-    """The :class:`~peerjs_trio.rtc.engine.RtcEngine` on one guest loop."""
-
-    def __init__(self, guest: GuestLoop) -> None:
-        self._guest = guest
-        self._connections: set[AiortcConnection] = set()
-        self._ignored: frozenset[str] = frozenset()
-
-    def open(self, sink: RtcSink, ice_servers: Sequence[IceServer]) -> RtcConnection:
-        self._warn(frozenset(_ignored_by_aiortc(ice_servers)))
-        connection = AiortcConnection(self._guest, sink, ice_servers, self._connections.discard)
-        self._connections.add(connection)
-        return connection
-
-    async def close(self) -> None:
-        """Close what is still open, and wait for it: a few seconds at most."""
-        for connection in self._connections:
-            connection.close()
-        await self._guest.run(close_sessions, [c.session for c in self._connections])
-
-    def _warn(self, ignored: frozenset[str]) -> None:
-        if new := ignored - self._ignored:
+    def session(
+        guest: GuestLoop, host: HostedConnection, ice_servers: Sequence[IceServer]
+    ) -> Session:
+        if new := [url for url in _ignored_by_aiortc(ice_servers) if url not in warned]:
             names = ", ".join(sorted(new))
             _log.warning("aiortc uses the first STUN and TURN server; ignored: %s", names)
-        self._ignored |= ignored
+            warned.update(new)
+        return AiortcSession(guest, host, ice_servers)
+
+    return open_hosted_engine(session, form=form)
 
 
-class AiortcConnection:
-    """The half in trio's thread: calls go out, reports come in, room is counted."""
+class AiortcSession(Session):
+    """One RTCPeerConnection of aiortc."""
 
-    def __init__(
-        self,
-        guest: GuestLoop,
-        sink: RtcSink,
-        ice_servers: Sequence[IceServer],
-        on_gone: Callable[[AiortcConnection], object],
-    ) -> None:
-        self.sink: Final = sink
-        self.session: Final = Session(guest, self, ice_servers)
-        self._guest = guest
-        self._on_gone = on_gone
-        self._max_message_size: int | None = None
-        "None until the channel is open."
-        self._handed_over = 0
-        "Bytes sent, from the first on."
-        self._silent = False
-        "The end has been reported, or :meth:`close` called."
-        self._closed = False
+    high_water = 1 << 20
+    low_water = 1 << 18
 
-    def make_offer(self, label: str, *, ordered: bool) -> None:
-        self._call(self.session.make_offer, label, ordered)
+    _pc: RTCPeerConnection | None = None
+    _channel: RTCDataChannel | None = None
 
-    def make_answer(self, offer: str) -> None:
-        self._call(self.session.make_answer, offer)
+    # --- negotiation ----------------------------------------------------------------------
 
-    def apply_answer(self, sdp: str) -> None:
-        self._call(self.session.apply_answer, sdp)
+    async def _offer(self, label: str, ordered: bool) -> str:
+        pc = self._open()
+        self._adopt(pc.createDataChannel(ascii_label(label), ordered=ordered))
+        await pc.setLocalDescription(await pc.createOffer())
+        return _reachable(pc.localDescription.sdp)
 
-    def add_candidate(self, candidate: Mapping[str, Any]) -> None:
-        self._call(self.session.add_candidate, candidate)
+    async def _answer(self, offer: str) -> str:
+        pc = self._open()
+        await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._has_description()
+        for transceiver in pc.getTransceivers():
+            transceiver.direction = "inactive"  # or its media would be decoded, for nobody
+        await pc.setLocalDescription(await pc.createAnswer())
+        return _reachable(pc.localDescription.sdp)
+
+    async def _apply(self, answer: str) -> None:
+        await self._open().setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        self._has_description()
+
+    async def _add_candidate(self, init: Mapping[str, Any]) -> None:
+        assert self._pc is not None
+        await self._pc.addIceCandidate(_parse_candidate(init))
+
+    def _open(self) -> RTCPeerConnection:
+        if self._pc is None:
+            servers = [
+                RTCIceServer(
+                    urls=[server.urls] if isinstance(server.urls, str) else list(server.urls),
+                    username=server.username,
+                    credential=server.credential,
+                )
+                for server in self._ice_servers
+            ]
+            self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+            self._pc.on("datachannel", self._on_datachannel)
+            self._pc.on("iceconnectionstatechange", self._on_state)
+            self._pc.on("connectionstatechange", self._on_state)
+        return self._pc
+
+    # --- the channel ----------------------------------------------------------------------
+
+    def _on_datachannel(self, channel: RTCDataChannel) -> None:
+        if self._channel is None:
+            self._adopt(channel)
+        else:
+            channel.close()
+
+    def _adopt(self, channel: RTCDataChannel) -> None:
+        self._channel = channel
+        channel.bufferedAmountLowThreshold = self.low_water
+        # At once, not a pass later: the first message may be in this very packet.
+        channel.on("message", self._on_message)
+        channel.on("open", self._on_open)
+        channel.on("bufferedamountlow", self._on_room)
+        channel.on("close", self._on_channel_close)
+        if channel.readyState == "open":
+            self._on_open()
 
     @property
-    def room(self) -> int:
-        if self._max_message_size is None or self._silent:
-            return 0
-        # A frame on its way into the channel may count twice for a moment, never not at all.
-        return HIGH_WATER - (self._handed_over - self.session.taken) - self.session.buffered
+    def buffered(self) -> int:
+        return 0 if self._channel is None else self._channel.bufferedAmount
 
-    def send(self, frame: str | bytes | bytearray | memoryview) -> None:
-        """Raises MessageTooBig, NotOpenYet, and UnicodeEncodeError for a lone surrogate."""
-        if self._silent:
-            return
-        if self._max_message_size is None:
-            raise NotOpenYet("the data channel is not open")
-        data = frame if isinstance(frame, str | bytes) else bytes(frame)
-        size = len(data.encode() if isinstance(data, str) else data)
-        if size > self._max_message_size:
-            raise MessageTooBig(f"{size} bytes; the far side takes {self._max_message_size}")
-        self._handed_over += size
-        self._guest.call(self.session.send, data, size)
+    def _send(self, frame: Frame) -> None:
+        if self._channel is not None and self._channel.readyState == "open":
+            self._channel.send(frame)
 
-    def close_channel(self) -> None:
-        self._call(self.session.close_channel)
+    def _close_channel(self) -> bool:
+        # aiortc resets the stream after all that was sent, as the far side does its reset
+        # after all that it received.
+        if self._channel is None or self._channel.readyState == "connecting":
+            return False
+        self._channel.close()
+        return True
 
-    def close(self) -> None:
-        self._silent = True
-        if not self._closed:
-            self._closed = True
-            self._guest.call(self.session.close)
+    # --- the end --------------------------------------------------------------------------
 
-    def _call(self, fn: Callable[[*Ts], object], *args: *Ts) -> None:
-        if not self._silent:
-            self._guest.call(fn, *args)
+    def _on_state(self) -> None:
+        assert self._pc is not None
+        if self._pc.iceConnectionState == "failed":
+            self._on_ice_failed()
+        elif self._pc.connectionState == "failed":
+            self._on_dtls_failed()
+        elif self._pc.connectionState == "closed":
+            self._on_channel_close()
 
-    # --- the session's reports, by way of GuestLoop.call_host ------------------------------
+    def _on_channel_close(self) -> None:
+        # Browsers and aiortc end SCTP first, while DTLS is still up. When ICE has lost the far
+        # side, DTLS goes down and takes the channel with it.
+        sctp = None if self._pc is None else self._pc.sctp
+        self._on_close(goodbye=sctp is not None and sctp.transport.state == "connected")
 
-    def opened(self, max_message_size: int) -> None:
-        if not self._silent:
-            self._max_message_size = max_message_size
-            self.sink.channel_opened(max_message_size)
+    async def _close(self, operator: asyncio.Task[None] | None) -> None:
+        if operator is not None:
+            # aioice would lose sight of the sockets it is about to open.
+            await asyncio.wait({operator}, timeout=GATHER_GRACE)
+        if self._pc is not None:
+            await self._pc.close()
 
-    def arrived(self) -> None:
-        frames = self.session.take_frames()
-        if frames and not self._silent:
-            self.sink.frames_received(frames)
 
-    def tell(self, report: Callable[[*Ts], None], *args: *Ts) -> None:
-        if not self._silent:
-            report(*args)
+# --- what the far side and the caller wrote ------------------------------------------------
 
-    def tell_last(self, report: Callable[[*Ts], None], *args: *Ts) -> None:
-        if not self._silent:
-            self._silent = True
-            report(*args)
 
-    def gone(self) -> None:
-        """Nothing is left to close."""
-        self._closed = True
-        self._on_gone(self)
+def _reachable(sdp: str) -> str:
+    """Our own description. Raises OSError if nobody could ever reach us by it."""
+    if "\na=candidate:" not in sdp:
+        raise OSError("this machine has no network interface besides loopback")
+    return sdp
+
+
+def _parse_candidate(init: Mapping[str, Any]) -> RTCIceCandidate:
+    """Raises whatever aiortc does for nonsense."""
+    candidate = candidate_from_sdp(str(init["candidate"]).removeprefix("candidate:"))
+    mid, index = init.get("sdpMid"), init.get("sdpMLineIndex")
+    candidate.sdpMid = mid if isinstance(mid, str) else None
+    candidate.sdpMLineIndex = index if isinstance(index, int) else None
+    return candidate
 
 
 def _ignored_by_aiortc(ice_servers: Sequence[IceServer]) -> list[str]:
@@ -184,3 +206,33 @@ def _ignored_by_aiortc(ice_servers: Sequence[IceServer]) -> list[str]:
             else:
                 used.add(kind)
     return ignored
+
+
+# --- aioice --------------------------------------------------------------------------------
+
+
+def _prepare_aioice() -> None:
+    """Mend aioice for everyone in this process: larger socket buffers, mDNS by loop."""
+    aioice.turn.UDP_SOCKET_BUFFER_SIZE = max(aioice.turn.UDP_SOCKET_BUFFER_SIZE, SOCKET_BUFFER)
+    if isinstance(getattr(aioice.ice, "_mdns", None), threading.local):
+        aioice.ice._mdns = _ByLoop()  # type: ignore[assignment]
+
+
+class _ByLoop:
+    """Attributes of which each asyncio loop has its own.
+
+    aioice keeps one mDNS socket a thread. Several stepped loops would share it, and the first
+    one to close would take it away from the others.
+    """
+
+    def __init__(self) -> None:
+        self.__dict__["by_loop"] = weakref.WeakKeyDictionary()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.by_loop[asyncio.get_running_loop()][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.by_loop.setdefault(asyncio.get_running_loop(), {})[name] = value
