@@ -69,6 +69,7 @@ class Negotiation(ABC):
         self._outbox = outbox
         self._offer = ""
         self._early: list[Mapping[str, Any]] = []
+        self._found: list[Mapping[str, Any]] = []
 
     # --- what differs ---------------------------------------------------------------------
 
@@ -110,6 +111,7 @@ class Negotiation(ABC):
         self._advance(ConnectionCue.OFFER_MADE)
         if not self._signal(self._offer_message(sdp)):
             self.hang_up(Disconnected("the connection to the server is lost: cannot dial"))
+        self._signal_found()
 
     def receive_answer(self, answer: messages.Answer, now: float) -> bool:
         """False if there is no offer of ours that waits for one."""
@@ -148,8 +150,16 @@ class Negotiation(ABC):
         )
         if not self._signal(answer):
             self.hang_up(Disconnected("the connection to the server is lost: cannot answer"))
+        self._signal_found()
 
     # --- both -----------------------------------------------------------------------------
+
+    def candidate_found(self, candidate: Mapping[str, Any]) -> None:
+        """One of our own. It goes behind our description, or at once if that is out already."""
+        if self.state in (Connection.OFFERING, Connection.ANSWERING):
+            self._found.append(candidate)
+        elif self.state not in (Connection.NEW, Connection.INVITED, Connection.CLOSED):
+            self._signal(self._candidate_message(candidate))
 
     def receive_candidate(self, candidate: Mapping[str, Any]) -> bool:
         """False if there are too many of them to keep."""
@@ -186,7 +196,7 @@ class Negotiation(ABC):
             self._outbox.events.append(self._closed(error))
         self._advance(ConnectionCue.HANGUP)
         self.deadline = None
-        self._offer, self._early = "", []
+        self._offer, self._early, self._found = "", [], []
 
     def handle_timeout(self, now: float) -> None:
         """Its deadline has come."""
@@ -201,6 +211,19 @@ class Negotiation(ABC):
         self.hang_up(ConnectTimeout(f"{what} within {patience:g} s"))
 
     # --- inside ---------------------------------------------------------------------------
+
+    def _signal_found(self) -> None:
+        found, self._found = self._found, []
+        for candidate in found:
+            self.candidate_found(candidate)
+
+    def _candidate_message(self, candidate: Mapping[str, Any]) -> messages.Candidate:
+        return messages.Candidate(
+            dst=self.terms.peer,
+            kind=self.kind,
+            connection_id=self.terms.connection_id,
+            candidate=candidate,
+        )
 
     def _command(self, command: Command) -> None:
         self._outbox.commands.append(command)

@@ -17,6 +17,7 @@ does wrong never raises: it ends as little as possible, and an event says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from . import jsontext, messages
@@ -289,6 +290,15 @@ class PeerProtocol:
         if found := self._connections.get(connection):
             found.answer_made(sdp)
             self._connections.settle(found)
+
+    def candidate_found(self, connection: int, candidate: Mapping[str, Any]) -> None:
+        """An ICE candidate of our own that is in no description, an RTCIceCandidateInit.
+
+        Legal from MakeOffer or MakeAnswer on; told before ``offer_made`` or ``answer_made`` it
+        goes out behind the description. Where descriptions are complete it is never called.
+        """
+        if found := self._connections.get(connection):
+            found.candidate_found(candidate)
 
     def channel_opened(self, connection: int, max_message_size: int | None = None) -> None:
         """The data channel is open.

@@ -84,6 +84,7 @@ def peer_operations(
         _calls("receive_text", texts(**narrowed) | hostile_texts(**narrowed), timed=True),
         _calls("offer_made", connections, reason),
         _calls("answer_made", connections, reason),
+        _calls("candidate_found", connections, st.fixed_dictionaries({"candidate": reason})),
         _calls("channel_opened", connections, st.integers(1, 300_000)),
         _calls("media_connected", connections),
         _calls("receive_frame", connections, frames() | hostile_frames(), timed=True),

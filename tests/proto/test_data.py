@@ -50,6 +50,54 @@ def test_the_offer_says_what_was_asked_for(reliable: bool) -> None:
     }
 
 
+def told_candidates(alice: Channel) -> list[tuple[str, object]]:
+    """What Alice says to Bob: the kinds of her messages, and the candidate in each."""
+    told = [json.loads(c.text) for c in alice.commands() if isinstance(c, commands.SendText)]
+    return [(frame["type"], frame["payload"].get("candidate")) for frame in told]
+
+
+def test_our_candidates_go_out_behind_the_description() -> None:
+    first, second, third = ({"candidate": f"candidate:{n}", "sdpMid": "0"} for n in range(3))
+    alice = Channel(opened=False)
+    alice.commands()
+    alice.core.candidate_found(alice.number, first)
+    assert told_candidates(alice) == []
+    alice.core.offer_made(alice.number, "ours")
+    assert told_candidates(alice) == [("OFFER", None), ("CANDIDATE", first)]
+    alice.core.candidate_found(alice.number, second)
+    assert told_candidates(alice) == [("CANDIDATE", second)]
+    alice.answer()
+    alice.core.channel_opened(alice.number)
+    alice.core.candidate_found(alice.number, third)  # a slow TURN server's
+    assert told_candidates(alice) == [("CANDIDATE", third)]
+    alice.core.close(alice.number, 1.0)
+    alice.core.candidate_found(alice.number, first)
+    alice.core.candidate_found(99, first)
+    assert told_candidates(alice) == []
+
+
+def test_a_candidates_message_is_peerjs() -> None:
+    alice = Channel()
+    init = {"candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": "u"}
+    alice.core.candidate_found(alice.number, init)
+    (sent,) = alice.commands()
+    assert isinstance(sent, commands.SendText)
+    assert json.loads(sent.text) == {
+        "type": "CANDIDATE",
+        "dst": "bob",
+        "payload": {"candidate": init, "type": "data", "connectionId": "dc_1"},
+    }
+
+
+def test_candidates_that_the_answer_was_too_late_for_are_forgotten() -> None:
+    alice = Channel(opened=False)
+    alice.core.candidate_found(alice.number, {"candidate": "c"})
+    alice.core.receive_text('{"type":"LEAVE","src":"bob"}', 0.0)
+    alice.commands()
+    alice.core.offer_made(alice.number, "ours")
+    assert alice.commands() == []
+
+
 def test_it_opens_once_and_is_due_no_longer() -> None:
     alice = Channel(opened=False)
     alice.core.channel_opened(alice.number, 1000)  # there is no channel yet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ class Alice:
     def events(self) -> list[events.Event]:
         return list(iter(self.core.next_event, None))
 
-    def sent(self) -> list[dict[str, object]]:
+    def sent(self) -> list[dict[str, Any]]:
         return [json.loads(c.text) for c in self.commands() if isinstance(c, commands.SendText)]
 
     def hear(self, type: str, now: float = 1.0, **payload: object) -> None:
@@ -94,14 +95,18 @@ def test_they_call_and_we_answer_later() -> None:
     assert offered == events.MediaConnectionOffered(1, "bob", "mc_1", {"hi": 1})
     alice.hear("CANDIDATE", candidate={"candidate": "later"})
     assert alice.commands() == []
+    alice.core.candidate_found(1, {"candidate": "of nothing yet"})
     alice.core.accept(1, 29.0)
     assert alice.commands() == [
         commands.MakeMediaAnswer(1, "theirs"),
         commands.AddCandidate(1, {"candidate": "early"}),
         commands.AddCandidate(1, {"candidate": "later"}),
     ]
+    alice.core.candidate_found(1, {"candidate": "ours"})
     alice.core.answer_made(1, "ours")
-    (answer,) = alice.sent()
+    answer, candidate = alice.sent()
+    assert candidate["payload"]["candidate"] == {"candidate": "ours"}
+    assert candidate["payload"]["type"] == "media"
     assert answer["payload"] == {
         "sdp": {"sdp": "ours", "type": "answer"},
         "type": "media",
