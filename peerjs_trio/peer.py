@@ -25,6 +25,7 @@ from .background import open_background
 from .connection import DataConnection
 from .driver import Driver
 from .feed import Feed
+from .rtc.choice import DEFAULT_ENGINE, EngineName, engine_named
 from .rtc.engine import EngineFactory, Frame, IceServer, RtcConnection, RtcEngine
 from .signaling import SignalingLink
 from .websocket import Transport, WebSocketTransport
@@ -58,7 +59,7 @@ async def open_peer(
     key: str = DEFAULT_KEY,
     token: str | None = None,
     ice_servers: Sequence[IceServer | Mapping[str, Any]] | None = None,
-    engine: EngineFactory | None = None,
+    engine: EngineName | EngineFactory = DEFAULT_ENGINE,
     limits: Limits = DEFAULT_LIMITS,
     serializations: Serializations = SERIALIZATIONS,
     transport: Transport | None = None,
@@ -72,7 +73,8 @@ async def open_peer(
         the same one a new process takes the place of an old one.
     :param ice_servers: STUN and TURN servers, as IceServer or in RTCIceServer's words. None:
         PeerJS's own, or none at all where the server is on the loopback interface.
-    :param engine: how to do WebRTC; ``peerjs_trio.rtc.aiortc.open_aiortc_engine`` if not given.
+    :param engine: what does WebRTC: ``"aiortc"``, ``"wrtc"`` (libwebrtc, fast, with the extra
+        ``fast``), ``"auto"`` (wrtc where it is installed, else aiortc), or an engine of your own.
     :param limits: bounds on what other sides can make us hold, and all time limits.
     :param serializations: those that may be used, the application's own among them.
     :param transport: how to reach the server; the real network if not given.
@@ -94,7 +96,8 @@ async def open_peer(
         serializations=serializations,
     )
     async with AsyncExitStack() as stack:
-        rtc = await stack.enter_async_context((engine or _default_engine())())
+        factory = engine_named(engine) if isinstance(engine, str) else engine
+        rtc = await stack.enter_async_context(factory())
         tasks = await stack.enter_async_context(open_background())
         peer = Peer(core, rtc, ice, limits)
         link = SignalingLink(
@@ -348,6 +351,10 @@ class _Sink:
         with self._driver.turn() as core:
             core.answer_made(self._number, sdp)
 
+    def candidate_found(self, candidate: Mapping[str, Any]) -> None:
+        with self._driver.turn() as core:
+            core.candidate_found(self._number, candidate)
+
     def channel_opened(self, max_message_size: int) -> None:
         with self._driver.turn() as core:
             core.channel_opened(self._number, max_message_size)
@@ -368,13 +375,6 @@ class _Sink:
     def failed(self, reason: str) -> None:
         with self._driver.turn() as core:
             core.rtc_failed(self._number, reason)
-
-
-def _default_engine() -> EngineFactory:
-    # Imported late: an application with an engine of its own needs no aiortc.
-    from .rtc.aiortc import open_aiortc_engine
-
-    return open_aiortc_engine
 
 
 def _ice_server(server: IceServer | Mapping[str, Any]) -> IceServer:

@@ -72,6 +72,7 @@ CONFINED = {
     "asyncio": {"guest", "rtc.session", "rtc.aiortc", "rtc.wrtc"},
     "aiortc": {"rtc.aiortc"},
     "aioice": {"rtc.aiortc"},
+    "webrtc": {"rtc.wrtc"},
     "trio_websocket": {"websocket"},
     "wsproto": {"websocket"},
     "websockets": {"server", "wire"},

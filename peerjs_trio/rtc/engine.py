@@ -40,6 +40,9 @@ class RtcSink(Protocol):
     def answer_made(self, sdp: str) -> None:
         """Answers :meth:`RtcConnection.make_answer`."""
 
+    def candidate_found(self, candidate: Mapping[str, Any]) -> None:
+        """An RTCIceCandidateInit of ours that is in no description; an engine may find none."""
+
     def channel_opened(self, max_message_size: int) -> None:
         """The data channel is open; the far side takes messages of that many bytes at most."""
 
@@ -60,7 +63,7 @@ class RtcConnection(Protocol):
     """One RTCPeerConnection with one data channel. After :meth:`close`, every call is ignored."""
 
     def make_offer(self, label: str, *, ordered: bool) -> None:
-        """Make the data channel, then an offer with every candidate in it."""
+        """Make the data channel, then an offer, with candidates in it or before they are found."""
 
     def make_answer(self, offer: str) -> None:
         """Apply the far side's offer and answer it; its data channel arrives later."""
@@ -87,7 +90,10 @@ class RtcConnection(Protocol):
         """
 
     def close_channel(self) -> None:
-        """Close the data channel when all that was sent has arrived; ``channel_closed`` follows."""
+        """Close the data channel when all that was sent has arrived; ``channel_closed`` follows.
+
+        What the far side still sends may be dropped from now on, as W3C's channels do.
+        """
 
     def close(self) -> None:
         """End at once and say no more. What it holds is freed before the engine's block is left."""

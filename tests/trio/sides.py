@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 import attrs
 import trio
 
+from peerjs_trio.rtc.aiortc import open_aiortc_engine
 from peerjs_trio.rtc.engine import EngineFactory, Frame, IceServer, RtcConnection, RtcEngine
+from peerjs_trio.rtc.wrtc import open_wrtc_engine
 
-__all__ = ["Rewrite", "Side", "connect", "open_files", "pair"]
+__all__ = ["ENGINES", "Rewrite", "Side", "connect", "introduce", "open_files", "pair"]
+
+ENGINES: Final[Mapping[str, EngineFactory]] = {
+    "aiortc-stepped": partial(open_aiortc_engine, form="stepped"),
+    "aiortc-thread": partial(open_aiortc_engine, form="thread"),
+    "wrtc-stepped": partial(open_wrtc_engine, form="stepped"),
+    "wrtc-thread": partial(open_wrtc_engine, form="thread"),
+}
+"""Every engine in every form of the guest loop."""
 
 LIMIT = 60
 "Seconds after which something will never happen."
@@ -26,6 +38,9 @@ class Side:
     connection: RtcConnection = attrs.field(init=False)
     sdp: str | None = None
     max_message_size: int | None = None
+    candidates: list[Mapping[str, Any]] = attrs.Factory(list)
+    "Those that came one by one, and where they go to."
+    far: Side | None = None
     frames: list[Frame] = attrs.Factory(list)
     rooms: int = 0
     ends: list[str] = attrs.Factory(list)
@@ -45,6 +60,12 @@ class Side:
 
     def answer_made(self, sdp: str) -> None:
         self.sdp = sdp
+        self._told()
+
+    def candidate_found(self, candidate: Mapping[str, Any]) -> None:
+        self.candidates.append(candidate)
+        if self.far is not None:
+            self.far.connection.add_candidate(candidate)
         self._told()
 
     def channel_opened(self, max_message_size: int) -> None:
@@ -99,6 +120,14 @@ class Side:
             self.connection.send(frame)
 
 
+def introduce(alice: Side, bob: Side) -> None:
+    """Candidates of the one reach the other: those to come, and those there are."""
+    for here, there in ((alice, bob), (bob, alice)):
+        here.far = there
+        for candidate in here.candidates:
+            there.connection.add_candidate(candidate)
+
+
 Rewrite = Callable[[str], str]
 
 
@@ -116,6 +145,7 @@ async def connect(
     answer: Rewrite = unchanged,
 ) -> None:
     """Alice calls Bob; both are open afterwards."""
+    introduce(alice, bob)
     alice.connection.make_offer(label, ordered=ordered)
     bob.connection.make_answer(offer(await alice.description()))
     alice.connection.apply_answer(answer(await bob.description()))

@@ -1,4 +1,4 @@
-"""Peers over the real thing: our own server, real sockets, aiortc, in both forms of the guest."""
+"""Peers over the real thing: our own server, real sockets, every engine in both of its forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ from peerjs_trio import (
     open_peer,
     open_server,
 )
-from peerjs_trio.guest import Form
-from peerjs_trio.rtc.aiortc import open_aiortc_engine
+from peerjs_trio.rtc.engine import EngineFactory
 from tests.trio.test_peer import CancelAt, dialled
 
 pytestmark = pytest.mark.trio
@@ -43,15 +41,8 @@ class Pair:
         return await dialled(self.alice, self.bob, **options)
 
 
-@pytest.fixture(params=["stepped", "thread"])
-def form(request: pytest.FixtureRequest) -> Form:
-    form: Form = request.param
-    return form
-
-
 @pytest.fixture
-async def pair(form: Form) -> AsyncIterator[Pair]:
-    engine = partial(open_aiortc_engine, form=form)
+async def pair(engine: EngineFactory) -> AsyncIterator[Pair]:
     async with (
         open_server() as server,
         open_peer("alice", server=server.url, engine=engine) as alice,
@@ -111,8 +102,7 @@ async def test_a_peer_dials_others_many_times_and_itself_never(pair: Pair) -> No
     assert first.connection_id != second.connection_id
 
 
-async def test_leave_by_exit_reaches_the_other_side(form: Form) -> None:
-    engine = partial(open_aiortc_engine, form=form)
+async def test_leave_by_exit_reaches_the_other_side(engine: EngineFactory) -> None:
     async with (
         open_server() as server,
         open_peer("bob", server=server.url, engine=engine) as bob,
@@ -137,12 +127,11 @@ trio.run(main)
 
 
 async def test_a_far_side_that_is_killed_is_a_failure_and_no_end(
-    monkeypatch: pytest.MonkeyPatch, form: Form
+    monkeypatch: pytest.MonkeyPatch, engine: EngineFactory
 ) -> None:
     # aioice asks every 5 s and gives up after 6 times without an answer.
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)
     monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
-    engine = partial(open_aiortc_engine, form=form)
     async with (
         open_server() as server,
         open_peer("alice", server=server.url, engine=engine) as alice,
@@ -156,16 +145,18 @@ async def test_a_far_side_that_is_killed_is_a_failure_and_no_end(
         finally:
             process.kill()
             await process.wait()
-        with anyio.fail_after(30), pytest.raises(BrokenConnection, match="without a goodbye"):
+        # wrtc asks a few times a second and gives up after some 20 s.
+        with anyio.fail_after(60), pytest.raises(BrokenConnection, match="without a goodbye"):
             await connection.receive()
 
 
 async def test_a_machine_without_a_network_is_told_at_once(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])
-    with anyio.fail_after(5), pytest.raises(NegotiationFailed, match="no network interface"):
-        await pair.alice.connect("bob")
+    async with open_server() as server, open_peer("alice", server=server.url) as alice:
+        with anyio.fail_after(5), pytest.raises(NegotiationFailed, match="no network interface"):
+            await alice.connect("bob")
 
 
 def open_files() -> int:
@@ -184,8 +175,7 @@ def threads() -> int:
     return sum(not thread.name.startswith("Trio thread") for thread in threading.enumerate())
 
 
-async def everything(url: str, form: Form) -> None:
-    engine = partial(open_aiortc_engine, form=form)
+async def everything(url: str, engine: EngineFactory) -> None:
     async with (
         open_peer("alice", server=url, engine=engine) as alice,
         open_peer(server=url, engine=engine) as bob,
@@ -196,10 +186,10 @@ async def everything(url: str, form: Form) -> None:
         await theirs.aclose(flush=True)
 
 
-async def test_nothing_is_left_behind_wherever_it_is_cancelled(form: Form) -> None:
+async def test_nothing_is_left_behind_wherever_it_is_cancelled(engine: EngineFactory) -> None:
     async with open_server() as server:
-        await everything(server.url, form)  # what is loaded once, is loaded
-        before = open_files(), threads()
+        await everything(server.url, engine)  # what is loaded once, is loaded
+        before_files, before_threads = open_files(), threads()
         tasks = trio.lowlevel.current_statistics().tasks_living
         steps = 1
         while True:
@@ -207,23 +197,24 @@ async def test_nothing_is_left_behind_wherever_it_is_cancelled(form: Form) -> No
                 instrument = CancelAt(scope, steps)
                 trio.lowlevel.add_instrument(instrument)
                 try:
-                    await everything(server.url, form)
+                    await everything(server.url, engine)
                 finally:
                     trio.lowlevel.remove_instrument(instrument)
             # The server's side of a socket is closed when it has heard of the end.
             await eventually(lambda: trio.lowlevel.current_statistics().tasks_living == tasks)
             assert server.statistics().clients == 0
-            assert (open_files(), threads()) == before
+            assert threads() == before_threads
+            # libwebrtc's threads close some of theirs a moment later.
+            await eventually(lambda: open_files() <= before_files)
             if not scope.cancelled_caught:
                 break
             steps += 1
 
 
-async def test_an_exception_of_the_application_leaves_nothing_behind(form: Form) -> None:
-    engine = partial(open_aiortc_engine, form=form)
+async def test_an_exception_of_the_application_leaves_nothing_behind(engine: EngineFactory) -> None:
     async with open_server() as server:
-        await everything(server.url, form)
-        before = open_files(), threads()
+        await everything(server.url, engine)
+        before_files, before_threads = open_files(), threads()
         tasks = trio.lowlevel.current_statistics().tasks_living
 
         async def application() -> None:
@@ -237,4 +228,5 @@ async def test_an_exception_of_the_application_leaves_nothing_behind(form: Form)
         with pytest.raises(ZeroDivisionError):
             await application()
         await eventually(lambda: trio.lowlevel.current_statistics().tasks_living == tasks)
-        assert (open_files(), threads()) == before
+        assert threads() == before_threads
+        await eventually(lambda: open_files() <= before_files)

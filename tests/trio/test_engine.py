@@ -1,11 +1,14 @@
-"""What an RTC engine owes the runtime, shown with the default one in both of its forms."""
+"""What an RTC engine owes the runtime: every one of ours, in both forms of the guest loop."""
 
 from __future__ import annotations
 
 import logging
 import re
+import socket
 import threading
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -13,15 +16,10 @@ import trio
 from peerjs_proto.errors import MessageTooBig, NotOpenYet
 from peerjs_trio.rtc.aiortc import open_aiortc_engine
 from peerjs_trio.rtc.engine import EngineFactory, Frame, IceServer, RtcConnection
-from tests.trio.sides import Rewrite, Side, connect, open_files, pair
+from tests.trio.sides import ENGINES, Rewrite, Side, connect, introduce, open_files, pair
 
 KIB = 1024
 MIB = 1024 * KIB
-
-
-@pytest.fixture(params=["stepped", "thread"])
-def engine(request: pytest.FixtureRequest) -> EngineFactory:
-    return partial(open_aiortc_engine, form=request.param)
 
 
 # --- messages --------------------------------------------------------------------------------
@@ -187,7 +185,8 @@ async def test_closing_from_both_sides_at_once(engine: EngineFactory) -> None:
             side.connection.close_channel()
         for side in (alice, bob):
             assert await side.end() == "closed"
-            assert side.frames == [b"x" * 256 * KIB]
+            # W3C lets a channel that closes drop what comes; aiortc delivers it.
+            assert side.frames in ([b"x" * 256 * KIB], [])
 
 
 @pytest.mark.trio
@@ -242,11 +241,15 @@ def no_candidates(sdp: str) -> str:
     return re.sub(r"a=(candidate:.*|end-of-candidates)\r\n", "", sdp)
 
 
-def candidates(sdp: str) -> list[dict[str, object]]:
-    return [
-        {"candidate": line, "sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": "?"}
-        for line in re.findall(r"a=(candidate:.*)\r\n", sdp)
-    ]
+async def candidates(side: Side) -> list[Mapping[str, Any]]:
+    """Some that the side can be reached by: those in its description, or those told apart."""
+    sdp = await side.description()
+    lines = re.findall(r"a=(candidate:.*)\r\n", sdp)
+    if not lines:
+        await side.until(lambda side: side.candidates)
+    ufrag = re.findall(r"a=ice-ufrag:(.*)\r\n", sdp)[0]
+    rest = {"sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": ufrag}
+    return [{"candidate": line, **rest} for line in lines] or side.candidates
 
 
 @pytest.mark.trio
@@ -254,16 +257,33 @@ async def test_candidates_may_come_before_the_description(engine: EngineFactory)
     async with engine() as hers, engine() as his:
         alice, bob = Side.on(hers), Side.on(his)
         alice.connection.make_offer("label", ordered=True)
-        offer = await alice.description()
-        for candidate in candidates(offer):
+        for candidate in await candidates(alice):
             bob.connection.add_candidate(candidate)
-        bob.connection.make_answer(no_candidates(offer))
-        answer = await bob.description()
-        for candidate in candidates(answer):
+        bob.connection.make_answer(no_candidates(await alice.description()))
+        for candidate in await candidates(bob):
             alice.connection.add_candidate(candidate)
-        alice.connection.apply_answer(no_candidates(answer))
+        alice.connection.apply_answer(no_candidates(await bob.description()))
         await alice.open()
         await bob.open()
+
+
+@pytest.mark.trio
+async def test_candidates_are_those_of_rtcicecandidateinit() -> None:
+    """One by one they come with all that a browser wants to know."""
+    async with ENGINES["wrtc-stepped"]() as ours:
+        alice = Side.on(ours)
+        alice.connection.make_offer("label", ordered=True)
+        sdp = await alice.description()
+        await alice.until(lambda side: side.candidates)
+        ufrag = re.findall(r"a=ice-ufrag:(.*)\r\n", sdp)[0]
+        for candidate in alice.candidates:
+            assert candidate == {
+                "candidate": candidate["candidate"],
+                "sdpMid": "0",
+                "sdpMLineIndex": 0,
+                "usernameFragment": ufrag,
+            }
+            assert candidate["candidate"].startswith("candidate:")
 
 
 BAD_CANDIDATES: list[dict[str, object]] = [
@@ -291,9 +311,11 @@ async def test_bad_candidates_do_no_harm(
 ) -> None:
     async with engine() as ours:
         alice, bob = Side.on(ours), Side.on(ours)
+        introduce(alice, bob)
         for candidate in BAD_CANDIDATES:
             bob.connection.add_candidate(candidate)
         alice.connection.make_offer("label", ordered=True)
+        await candidates(alice)  # too many bad ones, and no more are taken
         bob.connection.make_answer(await alice.description())
         for candidate in BAD_CANDIDATES * 20:
             bob.connection.add_candidate(candidate)
@@ -351,13 +373,25 @@ async def test_an_answer_without_an_offer_fails(engine: EngineFactory) -> None:
 
 @pytest.mark.trio
 async def test_no_path_is_a_failure_of_ice(engine: EngineFactory) -> None:
-    async with engine() as ours:
-        alice, bob = Side.on(ours), Side.on(ours)
-        alice.connection.make_offer("label", ordered=True)
-        bob.connection.make_answer(no_candidates(await alice.description()))
-        answer = no_candidates(await bob.description())
-        alice.connection.apply_answer(answer + "a=end-of-candidates\r\n")
-        assert (await alice.end()).startswith("failed: ICE failed")
+    """And one of DTLS would be worse: a path that is not there is no attack."""
+
+    def nowhere(candidate: Mapping[str, Any]) -> Mapping[str, Any]:
+        line = re.sub(
+            r"( udp \d+ \S+) \d+ ", rf"\1 {silent.getsockname()[1]} ", candidate["candidate"]
+        )
+        return {**candidate, "candidate": line}
+
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("", 0))
+        async with engine() as ours:
+            alice, bob = Side.on(ours), Side.on(ours)
+            alice.connection.make_offer("label", ordered=True)
+            bob.connection.make_answer(no_candidates(await alice.description()))
+            answer = no_candidates(await bob.description())
+            alice.connection.apply_answer(answer + "a=end-of-candidates\r\n")
+            for candidate in await candidates(bob):
+                alice.connection.add_candidate(nowhere(candidate))
+            assert (await alice.end()).startswith("failed: ICE failed")
 
 
 @pytest.mark.trio
@@ -371,6 +405,7 @@ async def test_another_certificate_is_a_failure(engine: EngineFactory) -> None:
 
     async with engine() as ours:
         alice, bob = Side.on(ours), Side.on(ours)
+        introduce(alice, bob)
         alice.connection.make_offer("label", ordered=True)
         bob.connection.make_answer(await alice.description())
         alice.connection.apply_answer(forged(await bob.description()))
@@ -384,19 +419,19 @@ async def test_a_server_that_is_none_fails_the_connection(engine: EngineFactory,
     async with engine() as ours:
         alice = Side.on(ours, [IceServer(url)])
         alice.connection.make_offer("label", ordered=True)
-        assert (await alice.end()).startswith("failed: negotiation failed: ValueError")
+        assert (await alice.end()).startswith("failed: negotiation failed: ")
 
 
 @pytest.mark.trio
-async def test_servers_that_are_passed_over_are_named_once(
-    engine: EngineFactory, caplog: pytest.LogCaptureFixture
+async def test_servers_that_aiortc_passes_over_are_named_once(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     servers = [
         IceServer("stun:192.0.2.1"),
         IceServer(["stun:192.0.2.2", "turn:192.0.2.3"], "user", "hunter2"),
         IceServer("turns:192.0.2.4?transport=tcp", "user", "hunter2"),
     ]
-    async with engine() as ours:
+    async with open_aiortc_engine() as ours:
         for _ in range(2):
             ours.open(Side(), servers)
     warning, *others = caplog.messages
@@ -429,6 +464,7 @@ async def test_leaving_ends_connections_in_every_stage(
 
         for other in (answering, applying, resolving):
             far = Side.on(his)
+            introduce(other, far)
             far.connection.make_answer(await other.description())
             if other is not answering:
                 other.connection.apply_answer(await far.description())

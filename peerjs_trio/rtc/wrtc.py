@@ -1,0 +1,168 @@
+"""The fast engine: WebRTC by wrtc, which is libwebrtc, Chrome's own, in Python.
+
+Its threads of C++ do ICE, DTLS and SCTP; they post what happens to the asyncio loop that a
+connection was made in, so its listeners run where all else of a session runs. Its API is
+W3C's, in snake_case. It trickles: our description goes out at once, and candidates follow as
+they are found. A far side that vanishes is noticed after some 20 s, and reported as a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.metadata
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import webrtc
+
+from peerjs_trio.guest import Form
+from peerjs_trio.rtc.engine import Frame, RtcEngine
+from peerjs_trio.rtc.hosted import open_hosted_engine
+from peerjs_trio.rtc.session import Session, ascii_label
+
+__all__ = ["TESTED_VERSIONS", "open_wrtc_engine"]
+
+_log = logging.getLogger("peerjs_trio")
+
+TESTED_VERSIONS: Final = frozenset({"0.1.0"})
+"Of wrtc, which promises no compatibility between versions before its 1.0."
+
+_warned: set[str] = set()
+
+
+@asynccontextmanager
+async def open_wrtc_engine(*, form: Form | None = None) -> AsyncIterator[RtcEngine]:
+    """Open an engine for the length of a block; leaving it closes every connection and waits.
+
+    ``form`` is the guest loop's, see :func:`peerjs_trio.guest.open_guest_loop`. Needs the extra
+    ``fast``. A version of wrtc that we have not tested is named in a warning, once.
+    """
+    version = importlib.metadata.version("wrtc")
+    if version not in TESTED_VERSIONS | _warned:
+        tested = ", ".join(sorted(TESTED_VERSIONS))
+        _log.warning("wrtc %s is not a version that was tested with this: %s", version, tested)
+        _warned.add(version)
+    try:
+        async with open_hosted_engine(WrtcSession, form=form) as engine:
+            yield engine
+    finally:
+        # wrtc closes a loop's pipe when it notices that the loop is closed: at the start of any
+        # garbage collection. This is the smallest.
+        gc.collect(0)
+
+
+class WrtcSession(Session):
+    """One RTCPeerConnection of wrtc."""
+
+    high_water = 1 << 20
+    low_water = 1 << 18
+
+    _pc: webrtc.RTCPeerConnection | None = None
+    _channel: webrtc.RTCDataChannel | None = None
+    _reachable = False
+
+    # --- negotiation ----------------------------------------------------------------------
+
+    async def _offer(self, label: str, ordered: bool) -> str:
+        pc = self._open()
+        init = webrtc.RTCDataChannelInit(ordered=ordered)
+        self._adopt(pc.create_data_channel(ascii_label(label), init))
+        offer = await pc.create_offer()
+        await pc.set_local_description(offer)
+        return offer.sdp
+
+    async def _answer(self, offer: str) -> str:
+        pc = self._open()
+        await pc.set_remote_description(webrtc.RTCSessionDescriptionInit("offer", offer))
+        self._has_description()
+        for transceiver in pc.get_transceivers():
+            transceiver.direction = "inactive"  # or its media would be decoded, for nobody
+        answer = await pc.create_answer()
+        await pc.set_local_description(answer)
+        return answer.sdp
+
+    async def _apply(self, answer: str) -> None:
+        description = webrtc.RTCSessionDescriptionInit("answer", answer)
+        await self._open().set_remote_description(description)
+        self._has_description()
+
+    async def _add_candidate(self, init: Mapping[str, Any]) -> None:
+        assert self._pc is not None
+        await self._pc.add_ice_candidate(webrtc.RTCIceCandidateInit.from_json(init))
+
+    def _open(self) -> webrtc.RTCPeerConnection:
+        if self._pc is None:
+            servers = [
+                webrtc.RTCIceServer(
+                    urls=[server.urls] if isinstance(server.urls, str) else list(server.urls),
+                    username=server.username,
+                    credential=server.credential,
+                )
+                for server in self._ice_servers
+            ]
+            self._pc = webrtc.RTCPeerConnection(webrtc.RTCConfiguration(ice_servers=servers))
+            self._pc.on("icecandidate", self._on_candidate)
+            self._pc.on("datachannel", self._on_datachannel)
+            self._pc.on("iceconnectionstatechange", self._on_state)
+            self._pc.on("connectionstatechange", self._on_state)
+        return self._pc
+
+    def _on_candidate(self, event: webrtc.RTCPeerConnectionIceEvent) -> None:
+        if event.candidate is None:
+            if not self._reachable:
+                self._fail("this machine has no network interface besides loopback")
+        elif event.candidate.candidate:  # an empty one says that there are no more
+            self._reachable = True
+            self._tell(self._host.sink.candidate_found, event.candidate.to_json())
+
+    # --- the channel ----------------------------------------------------------------------
+
+    def _on_datachannel(self, event: webrtc.RTCDataChannelEvent) -> None:
+        if self._channel is None:
+            self._adopt(event.channel)
+        else:
+            event.channel.close()
+
+    def _adopt(self, channel: webrtc.RTCDataChannel) -> None:
+        self._channel = channel
+        channel.buffered_amount_low_threshold = self.low_water
+        channel.on("message", self._on_message_event)
+        channel.on("open", lambda _: self._on_open())
+        channel.on("bufferedamountlow", lambda _: self._on_room())
+        channel.on("close", lambda _: self._on_close(goodbye=True))
+        if channel.ready_state == "open":
+            self._on_open()
+
+    def _on_message_event(self, event: webrtc.MessageEvent) -> None:
+        if not isinstance(event.data, webrtc.Blob):  # which must be asked for
+            self._on_message(event.data)
+
+    @property
+    def buffered(self) -> int:
+        return 0 if self._channel is None else self._channel.buffered_amount
+
+    def _send(self, frame: Frame) -> None:
+        if self._channel is not None and self._channel.ready_state == "open":
+            self._channel.send(frame)
+
+    def _close_channel(self) -> bool:
+        if self._channel is None or self._channel.ready_state == "connecting":
+            return False
+        self._channel.close()
+        return True
+
+    # --- the end --------------------------------------------------------------------------
+
+    def _on_state(self, event: webrtc.Event) -> None:
+        assert self._pc is not None
+        if self._pc.ice_connection_state == "failed":
+            self._on_ice_failed()
+        elif self._pc.connection_state == "failed":
+            self._on_dtls_failed()
+
+    async def _close(self, operator: asyncio.Task[None] | None) -> None:
+        if self._pc is not None:
+            self._pc.close()
