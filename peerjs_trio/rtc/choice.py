@@ -34,8 +34,10 @@ def engine_named(name: EngineName) -> EngineFactory:
 
 
 def _aiortc() -> EngineFactory:
-    from peerjs_trio.rtc.aiortc import open_aiortc_engine
-
+    try:
+        from peerjs_trio.rtc.aiortc import open_aiortc_engine
+    except ModuleNotFoundError as missing:
+        raise _needs("trio", missing, "aiortc", "aioice") from missing
     return open_aiortc_engine
 
 
@@ -43,10 +45,15 @@ def _wrtc() -> EngineFactory:
     try:
         from peerjs_trio.rtc.wrtc import open_wrtc_engine
     except ModuleNotFoundError as missing:
-        if missing.name not in ("webrtc", "wrtc"):
-            raise
-        raise ModuleNotFoundError(
-            'the engine "wrtc" needs the extra: python -m pip install "peerjs-sansio[fast]"',
-            name=missing.name,
-        ) from missing
+        raise _needs("fast", missing, "webrtc", "wrtc") from missing
     return open_wrtc_engine
+
+
+def _needs(extra: str, missing: ModuleNotFoundError, *libraries: str) -> ModuleNotFoundError:
+    if missing.name not in libraries:
+        return missing
+    return ModuleNotFoundError(
+        f"{missing}: install what does WebRTC with\n"
+        f'  python -m pip install "peerjs-sansio[{extra}]"',
+        name=missing.name,
+    )

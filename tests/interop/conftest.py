@@ -24,6 +24,7 @@ from tests.interop.servers import StartServer, WhichServer
 from tests.interop.site import serve_site
 
 if TYPE_CHECKING:
+    from peerjs_trio.rtc.choice import EngineName
     from tests.interop.ends import Pair
 
 
@@ -63,10 +64,19 @@ def start_server(which: WhichServer, request: pytest.FixtureRequest) -> StartSer
     return open_server
 
 
+@pytest.fixture(params=["aiortc", "wrtc"])
+def engine(request: pytest.FixtureRequest) -> EngineName:
+    """Runs the test once with each of our WebRTC engines."""
+    name: EngineName = request.param
+    return name
+
+
 @pytest.fixture
-async def pair(start_server: StartServer, browser: Browser, site: str) -> AsyncIterator[Pair]:
+async def pair(
+    start_server: StartServer, browser: Browser, site: str, engine: EngineName
+) -> AsyncIterator[Pair]:
     """A page and a Python peer, registered with one server."""
     from tests.interop.ends import open_pair
 
-    async with start_server() as server, open_pair(server, browser, site) as pair:
+    async with start_server() as server, open_pair(server, browser, site, engine=engine) as pair:
         yield pair

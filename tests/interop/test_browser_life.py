@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from peerjs_trio import BrokenConnection, IdTaken, PeerUnavailable, open_peer
+from peerjs_trio.rtc.choice import EngineName
 from tests.interop.chromium import Browser
 from tests.interop.devtools import JavaScriptError
 from tests.interop.ends import DIALLERS, Dialler, Pair
@@ -125,8 +126,8 @@ async def test_python_closes(pair: Pair, dialler: Dialler, flush: bool) -> None:
         assert await line.collect(100, "text") == Collected.perfect(100)
 
 
-async def test_python_leaves(pair: Pair) -> None:
-    async with open_peer("leaver", server=pair.server.url) as leaver:
+async def test_python_leaves(pair: Pair, engine: EngineName) -> None:
+    async with open_peer("leaver", server=pair.server.url, engine=engine) as leaver:
         first = await pair.page.connect("leaver")
         await leaver.connect("page")
         second = await pair.page.incoming()
@@ -137,12 +138,13 @@ async def test_python_leaves(pair: Pair) -> None:
 
 @pytest.mark.parametrize("which", ["ours"], indirect=True)
 async def test_a_page_that_goes_without_a_word(
-    start_server: StartServer, browser: Browser, site: str
+    start_server: StartServer, browser: Browser, site: str, engine: EngineName
 ) -> None:
     """Nothing is said, so it takes ICE to notice; three pages go at once to save the time."""
     async with start_server() as server, AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(open_lab(browser, site)) for _ in range(3)]
-        python = await stack.enter_async_context(open_peer("python", server=server.url))
+        peer = open_peer("python", server=server.url, engine=engine)
+        python = await stack.enter_async_context(peer)
         connections = []
         for page in pages:
             await page.open(server.url)

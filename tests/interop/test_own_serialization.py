@@ -12,6 +12,7 @@ from peerjs_proto.limits import Limits
 from peerjs_proto.serialization import SERIALIZATIONS
 from peerjs_proto.serializer import VALUE_COST, Frame, Incoming, Message, Outgoing, Serializer
 from peerjs_trio import open_peer
+from peerjs_trio.rtc.choice import EngineName
 from tests.interop.chromium import Browser
 from tests.interop.ends import DIALLERS, Dialler, both_ways, open_pair
 from tests.interop.servers import StartServer
@@ -49,11 +50,11 @@ TEXTS: Final = ["abc", "é😀", "x" * 10_000]
 @pytest.mark.parametrize("which", ["ours"], indirect=True)
 @pytest.mark.parametrize("dialler", DIALLERS)
 async def test_with_a_page(
-    start_server: StartServer, browser: Browser, site: str, dialler: Dialler
+    start_server: StartServer, browser: Browser, site: str, dialler: Dialler, engine: EngineName
 ) -> None:
     async with (
         start_server() as server,
-        open_pair(server, browser, site, serializations=OWN) as pair,
+        open_pair(server, browser, site, serializations=OWN, engine=engine) as pair,
     ):
         line, connection = await pair.connect(dialler, serialization="reversed", reliable=True)
         assert line.serialization == connection.serialization == "reversed"

@@ -19,6 +19,7 @@ from peerjs_trio import (
     UnsupportedValue,
     open_peer,
 )
+from peerjs_trio.rtc.choice import EngineName
 from tests.interop.servers import Server, StartServer
 from tests.interop.test_browser_data import VALUES
 from tests.interop.values import Made, encode
@@ -38,11 +39,11 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(start_server: StartServer) -> AsyncIterator[Pair]:
+async def pair(start_server: StartServer, engine: EngineName) -> AsyncIterator[Pair]:
     async with (
         start_server() as server,
-        open_peer("alice", server=server.url) as alice,
-        open_peer("bob", server=server.url) as bob,
+        open_peer("alice", server=server.url, engine=engine) as alice,
+        open_peer("bob", server=server.url, engine=engine) as bob,
     ):
         yield Pair(server, alice, bob)
 
@@ -141,8 +142,8 @@ async def test_the_same_token_takes_the_id_over(pair: Pair) -> None:
         assert conn.is_open
 
 
-async def test_leaving_ends_the_connections_of_others(pair: Pair) -> None:
-    async with open_peer("leaver", server=pair.server.url) as leaver:
+async def test_leaving_ends_the_connections_of_others(pair: Pair, engine: EngineName) -> None:
+    async with open_peer("leaver", server=pair.server.url, engine=engine) as leaver:
         dialled = await leaver.connect("bob")
         theirs = await anext(pair.bob.incoming_connections())
         called = await pair.bob.connect("leaver")

@@ -15,6 +15,7 @@ import pytest
 
 from peerjs_proto.endpoint import Endpoint
 from peerjs_trio import open_peer, open_server
+from peerjs_trio.rtc.choice import EngineName
 from tests.interop.chromium import Browser
 from tests.interop.ends import DIALLERS, Pair, both_ways, open_pair
 from tests.interop.npm_peer import open_npm_peer
@@ -42,17 +43,21 @@ COUNTED: Final = ["😀" * 300, "a" + "😀" * 300, ["😀" * 400, "😀", 1]]
 
 
 @asynccontextmanager
-async def open_version(browser: Browser, site: str, folder: str) -> AsyncIterator[Pair]:
+async def open_version(
+    browser: Browser, site: str, folder: str, engine: EngineName
+) -> AsyncIterator[Pair]:
     async with (
         open_server() as server,
-        open_pair(server, browser, f"{site}?peerjs={folder}") as pair,
+        open_pair(server, browser, f"{site}?peerjs={folder}", engine=engine) as pair,
     ):
         yield pair
 
 
 @pytest.mark.parametrize("folder", VERSIONS)
-async def test_values_cross_both_ways(browser: Browser, site: str, folder: str) -> None:
-    async with open_version(browser, site, folder) as pair:
+async def test_values_cross_both_ways(
+    browser: Browser, site: str, folder: str, engine: EngineName
+) -> None:
+    async with open_version(browser, site, folder, engine) as pair:
         for dialler in DIALLERS:
             for serialization, values in VALUES.items():
                 if serialization == "none" and folder not in OLD:
@@ -67,8 +72,10 @@ async def test_values_cross_both_ways(browser: Browser, site: str, folder: str) 
 
 
 @pytest.mark.parametrize("folder", VERSIONS)
-async def test_long_texts_and_chunks(browser: Browser, site: str, folder: str) -> None:
-    async with open_version(browser, site, folder) as pair:
+async def test_long_texts_and_chunks(
+    browser: Browser, site: str, folder: str, engine: EngineName
+) -> None:
+    async with open_version(browser, site, folder, engine) as pair:
         line, connection = await pair.connect("page")
         for sent in COUNTED:
             await line.send(sent)
@@ -83,8 +90,8 @@ async def test_long_texts_and_chunks(browser: Browser, site: str, folder: str) -
 
 
 @pytest.mark.parametrize("folder", VERSIONS)
-async def test_closing(browser: Browser, site: str, folder: str) -> None:
-    async with open_version(browser, site, folder) as pair:
+async def test_closing(browser: Browser, site: str, folder: str, engine: EngineName) -> None:
+    async with open_version(browser, site, folder, engine) as pair:
         line, connection = await pair.connect("page", reliable=True)
         await line.close()
         with pytest.raises(anyio.EndOfStream):
@@ -98,9 +105,11 @@ async def test_closing(browser: Browser, site: str, folder: str) -> None:
         await line.closed()
 
 
-async def test_json_to_2_0_beta_is_lost_until_it_has_spoken(browser: Browser, site: str) -> None:
+async def test_json_to_2_0_beta_is_lost_until_it_has_spoken(
+    browser: Browser, site: str, engine: EngineName
+) -> None:
     """It says nothing by which it could be known sooner. Its connection lives through it."""
-    async with open_version(browser, site, "peerjs-2.0") as pair:
+    async with open_version(browser, site, "peerjs-2.0", engine) as pair:
         line, connection = await pair.connect("python", serialization="json")
         await connection.send("lost")
         await line.send("here I am")

@@ -84,7 +84,7 @@ def _without(names: set[str], command: list[str]) -> subprocess.CompletedProcess
 
 
 SERVER = ["trio", "anyio", "h11", "websockets"]
-ALL = [*SERVER, "aiortc", "trio_websocket"]
+ALL = [*SERVER, "trio_websocket"]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,17 @@ def test_without_an_extra_it_says_which(command: str, name: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("engine", "name", "extra"), [("aiortc", "aiortc", "trio"), ("wrtc", "webrtc", "fast")]
+)
+def test_without_its_engine_the_demo_says_so(engine: str, name: str, extra: str) -> None:
+    ended = _without({name}, ["demo", "--check", "--engine", engine])
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert f"peerjs demo: No module named '{name}'" in ended.stderr
+    assert f'python -m pip install "peerjs-sansio[{extra}]"' in ended.stderr
+
+
 def test_help_needs_no_extra() -> None:
     for command in ([], ["--help"], ["--version"]):
         ended = _without(set(ALL), command)
@@ -109,8 +120,9 @@ def test_help_needs_no_extra() -> None:
 # --- the demo ------------------------------------------------------------------------------------
 
 
-def test_the_check_passes() -> None:
-    ended = _run("-W", "error", "-m", "peerjs_trio", "demo", "--check")
+@pytest.mark.parametrize("options", [[], ["--engine", "wrtc"]])
+def test_the_check_passes(options: list[str]) -> None:
+    ended = _run("-W", "error", "-m", "peerjs_trio", "demo", "--check", *options)
     assert (ended.returncode, ended.stderr) == (0, "")
     for name in ("server", "peers", "page", *SERIALIZATIONS):
         assert re.search(rf"^    ok  {name} ", ended.stdout, re.M)

@@ -58,14 +58,32 @@ for name in ("auto", "wrtc", "aiortc"):
 """
 
 
+def install(missing: str, extra: str) -> list[str]:
+    return [
+        f"No module named '{missing}': install what does WebRTC with",
+        f'  python -m pip install "peerjs-sansio[{extra}]"',
+    ]
+
+
 @pytest.mark.parametrize("missing", ["webrtc", "wrtc"])
-def test_without_its_library_an_engine_says_what_to_install(missing: str) -> None:
+def test_without_wrtc(missing: str) -> None:
     command = [sys.executable, "-c", WITHOUT, missing]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert told.stdout.splitlines() == [
         "open_aiortc_engine",
-        'the engine "wrtc" needs the extra: python -m pip install "peerjs-sansio[fast]"',
+        *install(missing, "fast"),
         "open_aiortc_engine",
+    ]
+
+
+@pytest.mark.parametrize("missing", ["aiortc", "aioice"])
+def test_without_aiortc(missing: str) -> None:
+    command = [sys.executable, "-c", WITHOUT, missing]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.splitlines() == [
+        "open_wrtc_engine",
+        "open_wrtc_engine",
+        *install(missing, "trio"),
     ]
 
 

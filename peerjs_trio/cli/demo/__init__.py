@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import anyio
 import trio
@@ -15,7 +15,7 @@ from peerjs_proto.errors import PeerError
 from peerjs_trio.background import open_background
 from peerjs_trio.cli import port
 from peerjs_trio.peer import open_peer
-from peerjs_trio.rtc.aiortc import open_aiortc_engine
+from peerjs_trio.rtc.choice import DEFAULT_ENGINE, EngineName, engine_named
 from peerjs_trio.server import open_server
 
 from .exchange import SERIALIZATIONS, exchange
@@ -58,6 +58,12 @@ def add_parser(subparsers: _SubParsers) -> None:
     parser.add_argument(
         "--port", type=port, default=0, help="port to listen on (default: one that is free)"
     )
+    parser.add_argument(
+        "--engine",
+        default=DEFAULT_ENGINE,
+        choices=get_args(EngineName),
+        help="what does WebRTC (default: %(default)s); wrtc is fast and needs the extra fast",
+    )
     parser.set_defaults(run=run)
 
 
@@ -65,9 +71,13 @@ def run(args: argparse.Namespace) -> int:
     """The exit status: 0 if every exchange came back equal, 1 if not, 130 if interrupted."""
     report = Report(sys.stdout)
     try:
+        engine_named(args.engine)  # now, and not when half of it has been shown
         return trio.run(_until_signal, args, report)
     except KeyboardInterrupt:
         return _INTERRUPTED  # before our own handler was in place
+    except ModuleNotFoundError as error:
+        print(f"peerjs demo: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"peerjs demo: {error.strerror or error}", file=sys.stderr)
         return 1
@@ -80,9 +90,9 @@ async def _until_signal(args: argparse.Namespace, report: Report) -> int:
             tasks.start_soon(_cancel_at_signal, signals, tasks.cancel_scope)
             async with open_server(args.host, args.port, routes=page_routes()) as server:
                 report.begin(server.url)
-                status = 0 if await _show(server.url, report) else 1
+                status = 0 if await _show(server.url, args.engine, report) else 1
                 if not args.check:
-                    await _receive_visitors(server.url, args.host, report)
+                    await _receive_visitors(server.url, args, report)
     if not args.check:
         report.end()
     return status
@@ -93,13 +103,13 @@ async def _cancel_at_signal(signals: AsyncIterator[int], scope: anyio.CancelScop
         scope.cancel()
 
 
-async def _show(url: str, report: Report) -> bool:
+async def _show(url: str, engine: EngineName, report: Report) -> bool:
     """Everything that needs no visitor; whether all of it went well."""
     watch = Stopwatch()
     try:
         async with (
-            open_peer("alice", server=url, ice_servers=(), engine=open_aiortc_engine) as alice,
-            open_peer("bob", server=url, ice_servers=(), engine=open_aiortc_engine) as bob,
+            open_peer("alice", server=url, ice_servers=(), engine=engine) as alice,
+            open_peer("bob", server=url, ice_servers=(), engine=engine) as bob,
         ):
             report.step("peers", f"{alice.id} and {bob.id} are registered", watch.lap())
             for serialization in SERIALIZATIONS:
@@ -118,9 +128,7 @@ async def _show(url: str, report: Report) -> bool:
     return report.sum_up()
 
 
-async def _receive_visitors(url: str, host: str, report: Report) -> None:
-    async with open_peer(
-        PYTHON_PEER, server=url, ice_servers=(), engine=open_aiortc_engine
-    ) as python:
-        report.invite(addresses(url, host))
+async def _receive_visitors(url: str, args: argparse.Namespace, report: Report) -> None:
+    async with open_peer(PYTHON_PEER, server=url, ice_servers=(), engine=args.engine) as python:
+        report.invite(addresses(url, args.host))
         await answer_visitors(python, report.news)
