@@ -69,9 +69,9 @@ EXTRAS = {"msgpack_stream": {"msgpack"}, "testing._hypothesis": {"hypothesis"}}
 
 # Libraries that may be named in these modules of peerjs_trio alone.
 CONFINED = {
-    "asyncio": {"guest", "rtc.session", "rtc.aiortc", "rtc.wrtc"},
-    "aiortc": {"rtc.aiortc"},
-    "aioice": {"rtc.aiortc"},
+    "asyncio": {"guest", "rtc.session", "rtc.aiortc", "rtc.ice_servers", "rtc.wrtc"},
+    "aiortc": {"rtc.aiortc", "rtc.ice_servers"},
+    "aioice": {"rtc.aiortc", "rtc.ice_servers"},
     "webrtc": {"rtc.wrtc"},
     "trio_websocket": {"websocket"},
     "wsproto": {"websocket"},

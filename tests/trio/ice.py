@@ -1,0 +1,151 @@
+"""STUN and TURN servers on this machine: small ones that behave as told, and a real coturn."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+from aioice.stun import Class, Message, Method, parse_message
+
+from peerjs_trio.rtc.engine import IceServer
+from tests.interop.programs import find_program
+
+__all__ = ["Coturn", "UdpServer", "closed_port", "run_coturn", "udp_server"]
+
+USER: Final = "user"
+PASSWORD: Final = "hunter2"
+
+_START_TIMEOUT: Final = 30.0
+
+
+@attrs.define(eq=False)
+class UdpServer:
+    """A STUN server that answers as many requests as it is told to."""
+
+    port: int
+    answers: float
+    "How many requests it answers from now on."
+    requests: int = 0
+    _news: trio.Event = attrs.Factory(trio.Event)
+
+    @property
+    def stun(self) -> IceServer:
+        return IceServer(f"stun:127.0.0.1:{self.port}")
+
+    @property
+    def turn(self) -> IceServer:
+        return IceServer(f"turn:127.0.0.1:{self.port}", USER, PASSWORD)
+
+    def answer(self, data: bytes, address: tuple[str, int]) -> bytes | None:
+        self.requests += 1
+        self._news.set()
+        self._news = trio.Event()
+        if self.requests > self.answers:
+            return None
+        request = parse_message(data)
+        if request.message_method == Method.BINDING:
+            return _reply(request, Class.RESPONSE, {"XOR-MAPPED-ADDRESS": address})
+        return _reply(request, Class.ERROR, {"ERROR-CODE": (401, "Unauthorized")})
+
+    async def asked(self, times: int = 1) -> None:
+        """Wait until so many requests have come."""
+        with trio.fail_after(60):
+            while self.requests < times:
+                await self._news.wait()
+
+
+def _reply(request: Message, kind: Class, attributes: dict[str, Any]) -> bytes:
+    return bytes(Message(request.message_method, kind, request.transaction_id, attributes))
+
+
+@asynccontextmanager
+async def udp_server(
+    answers: float = 0, *, port: int = 0, echo: bool = False
+) -> AsyncIterator[UdpServer]:
+    """A UDP socket on loopback; one that answers nothing is the deadest server there is."""
+    with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        await sock.bind(("127.0.0.1", port))
+        server = UdpServer(sock.getsockname()[1], answers)
+
+        async def serve() -> None:
+            while True:
+                data, address = await sock.recvfrom(2048)
+                reply = server.answer(data, address)
+                if echo:
+                    await sock.sendto(data, address)
+                elif reply is not None:
+                    await sock.sendto(reply, address)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            yield server
+            nursery.cancel_scope.cancel()
+
+
+def closed_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+    """A port on loopback where nobody listens: the kernel says so at once."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@attrs.frozen
+class Coturn:
+    """A running turnserver, for UDP and TCP on one port and for TLS on another."""
+
+    port: int
+    tls_port: int
+
+    def server(self, *urls: str) -> IceServer:
+        """``{port}`` and ``{tls_port}`` stand for the numbers."""
+        filled = [url.format(port=self.port, tls_port=self.tls_port) for url in urls]
+        return IceServer(filled, USER, PASSWORD)
+
+
+@contextmanager
+def run_coturn(directory: Path, cert: Path, key: Path) -> Iterator[Coturn]:
+    """Run coturn on loopback for the length of the block."""
+    program = find_program("turnserver", install="Debian: apt install coturn")
+    coturn = Coturn(closed_port(), closed_port(socket.SOCK_STREAM))
+    command = [
+        *(program, "-n", "--no-cli", "--no-dtls", "--lt-cred-mech", "--realm=example.org"),
+        *("--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--allow-loopback-peers"),
+        *(f"--listening-port={coturn.port}", f"--tls-listening-port={coturn.tls_port}"),
+        *(f"--user={USER}:{PASSWORD}", f"--cert={cert}", f"--pkey={key}"),
+        *("--log-file=stdout", f"--pidfile={directory / 'pid'}", f"--userdb={directory / 'db'}"),
+    ]
+    log = directory / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=directory)
+    try:
+        _wait_until_up(process, coturn, log)
+        yield coturn
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], coturn: Coturn, log: Path) -> None:
+    """Its UDP listener is the first to be there, its TLS listener the last."""
+    until = time.monotonic() + _START_TIMEOUT
+    for port in (coturn.port, coturn.tls_port):
+        while True:
+            assert process.poll() is None, log.read_text(errors="replace")
+            assert time.monotonic() < until, log.read_text(errors="replace")
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
