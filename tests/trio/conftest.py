@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from peerjs_trio.rtc.engine import EngineFactory
+from tests.trio.ice import Coturn, run_coturn
 from tests.trio.sides import ENGINES
 
 
@@ -11,3 +14,10 @@ def engine(request: pytest.FixtureRequest) -> EngineFactory:
     """Every engine of ours, in every form of the guest loop."""
     factory: EngineFactory = request.param
     return factory
+
+
+@pytest.fixture(scope="session")
+def coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
+    """A real TURN and STUN server on loopback."""
+    with run_coturn(tmp_path_factory.mktemp("coturn")) as running:
+        yield running

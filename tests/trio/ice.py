@@ -7,12 +7,17 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import trio
 from aioice.stun import Class, Message, Method, parse_message
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from peerjs_trio.rtc.engine import IceServer
 from tests.interop.programs import find_program
@@ -103,6 +108,8 @@ class Coturn:
 
     port: int
     tls_port: int
+    certificate: Path
+    "Its own authority: for ``SSL_CERT_FILE``."
 
     def server(self, *urls: str) -> IceServer:
         """``{port}`` and ``{tls_port}`` stand for the numbers."""
@@ -111,15 +118,17 @@ class Coturn:
 
 
 @contextmanager
-def run_coturn(directory: Path, cert: Path, key: Path) -> Iterator[Coturn]:
-    """Run coturn on loopback for the length of the block."""
+def run_coturn(directory: Path) -> Iterator[Coturn]:
+    """Run coturn on loopback for the length of the block; its files go to ``directory``."""
     program = find_program("turnserver", install="Debian: apt install coturn")
-    coturn = Coturn(closed_port(), closed_port(socket.SOCK_STREAM))
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    _write_certificate(certificate, key)
+    coturn = Coturn(closed_port(), closed_port(socket.SOCK_STREAM), certificate)
     command = [
         *(program, "-n", "--no-cli", "--no-dtls", "--lt-cred-mech", "--realm=example.org"),
         *("--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--allow-loopback-peers"),
         *(f"--listening-port={coturn.port}", f"--tls-listening-port={coturn.tls_port}"),
-        *(f"--user={USER}:{PASSWORD}", f"--cert={cert}", f"--pkey={key}"),
+        *(f"--user={USER}:{PASSWORD}", f"--cert={certificate}", f"--pkey={key}"),
         *("--log-file=stdout", f"--pidfile={directory / 'pid'}", f"--userdb={directory / 'db'}"),
     ]
     log = directory / "log"
@@ -149,3 +158,30 @@ def _wait_until_up(process: subprocess.Popen[bytes], coturn: Coturn, log: Path) 
                 break
             except ConnectionRefusedError:
                 time.sleep(0.05)
+
+
+def _write_certificate(certificate: Path, key: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "coturn")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(private, hashes.SHA256())
+    )
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )

@@ -9,23 +9,17 @@ from __future__ import annotations
 import logging
 import math
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from peerjs_trio.guest import GuestLoop, open_guest_loop
 from peerjs_trio.rtc import ice_servers
 from peerjs_trio.rtc.engine import IceServer
 from peerjs_trio.rtc.ice_servers import IceServers
-from tests.trio.ice import Coturn, closed_port, run_coturn, udp_server
+from tests.trio.ice import Coturn, closed_port, udp_server
 from tests.trio.sides import LIMIT, open_files
 
 
@@ -324,43 +318,6 @@ async def test_what_cannot_be_used_is_named_once(
 # --- a real server ---------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
-    directory = tmp_path_factory.mktemp("coturn")
-    cert, key = directory / "cert.pem", directory / "key.pem"
-    write_certificate(cert, key)
-    with run_coturn(directory, cert, key) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(cert))
-        yield running
-
-
-def write_certificate(cert: Path, key: Path) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "coturn")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(private, hashes.SHA256())
-    )
-    cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-
-
 @pytest.mark.parametrize(
     "url",
     [
@@ -371,7 +328,10 @@ def write_certificate(cert: Path, key: Path) -> None:
     ],
 )
 @pytest.mark.trio
-async def test_coturn_answers(endless_grace: None, coturn: Coturn, url: str) -> None:
+async def test_coturn_answers(
+    endless_grace: None, coturn: Coturn, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(coturn.certificate))
     server = coturn.server(url)
     async with asker() as ask:
         (usable,) = await ask.usable(server)
@@ -380,8 +340,7 @@ async def test_coturn_answers(endless_grace: None, coturn: Coturn, url: str) -> 
 
 @pytest.mark.trio
 async def test_a_certificate_that_is_not_trusted_is_no_answer(
-    endless_grace: None, coturn: Coturn, monkeypatch: pytest.MonkeyPatch
+    endless_grace: None, coturn: Coturn
 ) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE")
     async with asker() as ask:
         assert await ask.usable(coturn.server("turns:127.0.0.1:{tls_port}")) == []
