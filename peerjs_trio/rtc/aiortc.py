@@ -8,11 +8,11 @@ second. A far side that vanishes is noticed after some 30 s, and reported as a f
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final
 
 import aioice.ice
@@ -30,11 +30,10 @@ from aiortc.sdp import candidate_from_sdp
 from peerjs_trio.guest import Form, GuestLoop
 from peerjs_trio.rtc.engine import Frame, IceServer, RtcEngine
 from peerjs_trio.rtc.hosted import HostedConnection, open_hosted_engine
+from peerjs_trio.rtc.ice_servers import IceServers
 from peerjs_trio.rtc.session import Session, ascii_label
 
 __all__ = ["open_aiortc_engine"]
-
-_log = logging.getLogger("peerjs_trio")
 
 GATHER_GRACE: Final = 0.25
 "Seconds a negotiation has to get its sockets in order before we close them under it."
@@ -50,18 +49,9 @@ def open_aiortc_engine(*, form: Form | None = None) -> AbstractAsyncContextManag
     engine raises aioice's socket buffers, for all that use aioice in this process.
     """
     _prepare_aioice()
-    warned: set[str] = set()
-
-    def session(
-        guest: GuestLoop, host: HostedConnection, ice_servers: Sequence[IceServer]
-    ) -> Session:
-        if new := [url for url in _ignored_by_aiortc(ice_servers) if url not in warned]:
-            names = ", ".join(sorted(new))
-            _log.warning("aiortc uses the first STUN and TURN server; ignored: %s", names)
-            warned.update(new)
-        return AiortcSession(guest, host, ice_servers)
-
-    return open_hosted_engine(session, form=form)
+    known = IceServers()
+    session = partial(AiortcSession, known=known)
+    return open_hosted_engine(session, form=form, aclose=known.aclose)
 
 
 class AiortcSession(Session):
@@ -70,19 +60,29 @@ class AiortcSession(Session):
     high_water = 1 << 20
     low_water = 1 << 18
 
-    _pc: RTCPeerConnection | None = None
-    _channel: RTCDataChannel | None = None
+    def __init__(
+        self,
+        guest: GuestLoop,
+        host: HostedConnection,
+        ice_servers: Sequence[IceServer],
+        *,
+        known: IceServers,
+    ) -> None:
+        super().__init__(guest, host, ice_servers)
+        self._known = known
+        self._pc: RTCPeerConnection | None = None
+        self._channel: RTCDataChannel | None = None
 
     # --- negotiation ----------------------------------------------------------------------
 
     async def _offer(self, label: str, ordered: bool) -> str:
-        pc = self._open()
+        pc = await self._open()
         self._adopt(pc.createDataChannel(ascii_label(label), ordered=ordered))
         await pc.setLocalDescription(await pc.createOffer())
         return _reachable(pc.localDescription.sdp)
 
     async def _answer(self, offer: str) -> str:
-        pc = self._open()
+        pc = await self._open()
         await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         self._has_description()
         for transceiver in pc.getTransceivers():
@@ -91,14 +91,15 @@ class AiortcSession(Session):
         return _reachable(pc.localDescription.sdp)
 
     async def _apply(self, answer: str) -> None:
-        await self._open().setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        pc = await self._open()
+        await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         self._has_description()
 
     async def _add_candidate(self, init: Mapping[str, Any]) -> None:
         assert self._pc is not None
         await self._pc.addIceCandidate(_parse_candidate(init))
 
-    def _open(self) -> RTCPeerConnection:
+    async def _open(self) -> RTCPeerConnection:
         if self._pc is None:
             servers = [
                 RTCIceServer(
@@ -106,7 +107,7 @@ class AiortcSession(Session):
                     username=server.username,
                     credential=server.credential,
                 )
-                for server in self._ice_servers
+                for server in await self._known.usable(self._ice_servers)
             ]
             self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
             self._pc.on("datachannel", self._on_datachannel)
@@ -191,21 +192,6 @@ def _parse_candidate(init: Mapping[str, Any]) -> RTCIceCandidate:
     candidate.sdpMid = mid if isinstance(mid, str) else None
     candidate.sdpMLineIndex = index if isinstance(index, int) else None
     return candidate
-
-
-def _ignored_by_aiortc(ice_servers: Sequence[IceServer]) -> list[str]:
-    """The URLs that aiortc passes over in silence; a URL bears no credentials."""
-    ignored = []
-    used = set()
-    for server in ice_servers:
-        for url in [server.urls] if isinstance(server.urls, str) else server.urls:
-            scheme = url.partition(":")[0]
-            kind = "turn" if scheme == "turns" else scheme
-            if kind in used or kind == "stuns":
-                ignored.append(url)
-            else:
-                used.add(kind)
-    return ignored
 
 
 # --- aioice --------------------------------------------------------------------------------

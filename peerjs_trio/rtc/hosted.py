@@ -11,7 +11,7 @@ them bounds them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVarTuple
 
@@ -29,11 +29,15 @@ Ts = TypeVarTuple("Ts")
 
 @asynccontextmanager
 async def open_hosted_engine(
-    session: SessionFactory, *, form: Form | None
+    session: SessionFactory,
+    *,
+    form: Form | None,
+    aclose: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[RtcEngine]:
     """Open an engine for the length of a block; leaving it closes every connection and waits.
 
-    ``form`` is the guest loop's, see :func:`peerjs_trio.guest.open_guest_loop`.
+    ``form`` is the guest loop's, see :func:`peerjs_trio.guest.open_guest_loop`. ``aclose`` is run
+    in there, last.
     """
     async with open_guest_loop(form) as guest:
         engine = HostedEngine(guest, session)
@@ -42,6 +46,8 @@ async def open_hosted_engine(
         finally:
             with trio.CancelScope(shield=True):
                 await engine.close()
+                if aclose is not None:
+                    await guest.run(aclose)
 
 
 class HostedEngine:

@@ -7,7 +7,7 @@ going to ask it: the same address family, transport and TLS, and a request that 
 behind in the server.
 
 A connection waits ``GRACE`` seconds for that at most. A server that takes longer serves later
-connections; one that is known to be dead is not waited for at all.
+connections, which do not wait for it; nor does any for one that is known to be dead.
 
 One thing is left to aiortc's own five seconds: a server that answers us and then is silent
 when aiortc asks, or that one of several network interfaces does not reach.
@@ -41,7 +41,7 @@ AGAIN: Final = 10.0
 "Seconds until a server is asked again, if it is still in use; nobody waits for that."
 
 MEMORY: Final = 60.0
-"Seconds after which what was learnt counts for nothing, if there was no use to ask again."
+"Seconds from one question to the next after which the last answer counts for nothing."
 
 RETRANSMIT: Final = 0.1
 "Seconds until a datagram is sent once more, then twice that, and so on."
@@ -146,6 +146,8 @@ class _Server:
         self._asked_at: float | None = None
         self._alive: bool | None = None
         "None: not known yet, or no longer."
+        self._slow = False
+        "Its last answer came after the grace: asked anew, it would always be too late."
         self.probe: asyncio.Task[None]
 
     def ask(self) -> None:
@@ -154,15 +156,15 @@ class _Server:
         if self._asked_at is not None:
             if not self.probe.done() or now < self._asked_at + AGAIN:
                 return
-            if now > self._asked_at + MEMORY:
+            if self.is_stale():
                 self._alive = None
         self._asked_at = now
         self.probe = asyncio.create_task(self._learn())
 
     def is_stale(self) -> bool:
-        now = asyncio.get_running_loop().time()
         assert self._asked_at is not None
-        return self.probe.done() and now > self._asked_at + MEMORY
+        old = asyncio.get_running_loop().time() > self._asked_at + MEMORY
+        return old and self.probe.done() and not self._slow
 
     async def answers(self) -> bool:
         """Whether it is known to be alive, or turns out to be until ``GRACE`` is over."""
@@ -173,6 +175,8 @@ class _Server:
         return self._alive is True
 
     async def _learn(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
         # Whatever goes wrong here, be it a name, a route or a certificate, goes wrong in aiortc.
         try:
             async with asyncio.timeout(PATIENCE):
@@ -180,6 +184,7 @@ class _Server:
         except Exception as error:
             self._alive = False
             _log.debug("%s does not answer: %s", self._offer.url, type(error).__name__)
+        self._slow = self._alive and clock() > began + GRACE
 
 
 # --- one question, one answer ---------------------------------------------------------------

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -147,17 +148,36 @@ def run_coturn(directory: Path) -> Iterator[Coturn]:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], coturn: Coturn, log: Path) -> None:
-    """Its UDP listener is the first to be there, its TLS listener the last."""
+    """Its listeners come one by one, in no order that could be relied on."""
     until = time.monotonic() + _START_TIMEOUT
-    for port in (coturn.port, coturn.tls_port):
-        while True:
+    for is_up in (
+        partial(_answers, coturn.port),
+        partial(_listens, coturn.port),
+        partial(_listens, coturn.tls_port),
+    ):
+        while not is_up():
             assert process.poll() is None, log.read_text(errors="replace")
             assert time.monotonic() < until, log.read_text(errors="replace")
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
+            time.sleep(0.05)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        sock.connect(("127.0.0.1", port))
+        try:
+            sock.send(bytes(Message(Method.BINDING, Class.REQUEST)))
+            return bool(sock.recv(2048))
+        except (ConnectionRefusedError, TimeoutError):
+            return False
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _write_certificate(certificate: Path, key: Path) -> None:

@@ -41,6 +41,7 @@ class Side:
     candidates: list[Mapping[str, Any]] = attrs.Factory(list)
     "Those that came one by one, and where they go to."
     far: Side | None = None
+    passes: Callable[[Mapping[str, Any]], bool] = lambda candidate: True
     frames: list[Frame] = attrs.Factory(list)
     rooms: int = 0
     ends: list[str] = attrs.Factory(list)
@@ -64,7 +65,7 @@ class Side:
 
     def candidate_found(self, candidate: Mapping[str, Any]) -> None:
         self.candidates.append(candidate)
-        if self.far is not None:
+        if self.far is not None and self.passes(candidate):
             self.far.connection.add_candidate(candidate)
         self._told()
 
@@ -124,7 +125,7 @@ def introduce(alice: Side, bob: Side) -> None:
     """Candidates of the one reach the other: those to come, and those there are."""
     for here, there in ((alice, bob), (bob, alice)):
         here.far = there
-        for candidate in here.candidates:
+        for candidate in filter(here.passes, here.candidates):
             there.connection.add_candidate(candidate)
 
 

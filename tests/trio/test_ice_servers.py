@@ -221,8 +221,9 @@ async def test_a_dead_server_is_asked_again_and_nobody_waits_for_it(
             assert await ask.usable(server.stun) == []
             await server.asked()
             server.answers = math.inf
-            while not await ask.usable(server.stun):
-                await trio.lowlevel.checkpoint()
+            with trio.fail_after(LIMIT):
+                while not await ask.usable(server.stun):
+                    await trio.lowlevel.checkpoint()
 
 
 @pytest.mark.trio
@@ -233,8 +234,9 @@ async def test_a_live_server_that_dies_is_found_out(
     monkeypatch.setattr(ice_servers, "PATIENCE", 0.01)
     async with udp_server(1) as server, asker() as ask:
         assert await ask.usable(server.stun) == [server.stun]
-        while await ask.usable(server.stun):
-            await trio.lowlevel.checkpoint()
+        with trio.fail_after(LIMIT):
+            while await ask.usable(server.stun):
+                await trio.lowlevel.checkpoint()
 
 
 @pytest.mark.trio
@@ -251,6 +253,20 @@ async def test_what_is_too_old_is_asked_and_waited_for(
             assert await ask.usable(server.turn) == [server.turn]
             assert await ask.usable(server.stun) == [server.stun]
             assert server.requests == 3
+
+
+@pytest.mark.trio
+async def test_a_slow_server_is_trusted_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds in ("GRACE", "AGAIN", "MEMORY"):
+        monkeypatch.setattr(ice_servers, seconds, 0)
+    async with udp_server() as slow, asker() as ask:
+        assert await ask.usable(slow.stun) == []
+        await slow.asked(2)
+        slow.answers = math.inf
+        with trio.fail_after(LIMIT):
+            while await ask.usable(slow.stun) != [slow.stun]:
+                await trio.lowlevel.checkpoint()
+        assert await ask.usable(slow.stun) == [slow.stun]
 
 
 # --- the end ---------------------------------------------------------------------------------
