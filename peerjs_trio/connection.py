@@ -19,6 +19,7 @@ from peerjs_proto.errors import (
 from peerjs_proto.limits import Limits
 
 from .driver import Driver
+from .fairness import Turns, checkpoint_if_cancelled
 from .rtc.engine import RtcConnection
 
 __all__ = ["BrokenConnection", "ClosedConnection", "DataConnection"]
@@ -73,8 +74,11 @@ class DataConnection(ObjectStream[Any]):
         self._inbox: deque[tuple[Any, int]] = deque()
         self._inbox_bytes = 0
         self._overflowed = False
-        self._arrived = anyio.Event()
-        self._progress = anyio.Event()
+        self._turns = Turns()
+        self._arrived: anyio.Event | None = None
+        "There where somebody waits in receive."
+        self._sending: dict[int, anyio.Event] = {}
+        "Those who wait in send, by serial, in order."
         self._settled = anyio.Event()
         self._gone = anyio.Event()
         self._error: PeerError | None = None
@@ -99,24 +103,21 @@ class DataConnection(ObjectStream[Any]):
         Cancelled before the first of it has gone out, nothing is sent; later the whole
         message is, and only the waiting ends. Raises UnsupportedValue for what the
         serialization cannot hold, MessageTooBig, and ConnectionClosed.
+
+        Always raises a cancellation that is due. While there is room it lets other tasks run
+        every half millisecond only, which is what makes many small messages fast.
         """
-        await anyio.lowlevel.checkpoint_if_cancelled()
+        await checkpoint_if_cancelled()
         self._check_open()
         with self._driver.turn() as core:
             try:
                 serial = core.send(self._number, item)
             except ConnectionClosed as closed:
                 raise BrokenConnection(str(closed)) from None
-        try:
-            while self._sent < serial:
-                if self._gone.is_set():
-                    self._check_open()
-                await self._progress.wait()
-        except anyio.get_cancelled_exc_class():
-            with self._driver.turn() as core:
-                core.withdraw(self._number, serial)
-            raise
-        await anyio.lowlevel.cancel_shielded_checkpoint()
+        if self._sent < serial:
+            await self._wait_sent(serial)
+        else:
+            await self._turns.give_way()
 
     async def send_eof(self) -> None:
         """Not possible: WebRTC's data channels close in both directions at once."""
@@ -129,9 +130,10 @@ class DataConnection(ObjectStream[Any]):
 
         Raises anyio.EndOfStream when the far side has closed and everything is read,
         BrokenConnection when the connection was lost or the far side broke a rule or a limit,
-        and ClosedConnection when this side has closed it.
+        and ClosedConnection when this side has closed it. Lets others run as :meth:`send` does.
         """
-        await anyio.lowlevel.checkpoint()
+        await checkpoint_if_cancelled()
+        await self._turns.give_way()
         while not self._inbox:
             if self._closed_here:
                 raise ClosedConnection("the data connection was closed by this side")
@@ -139,11 +141,11 @@ class DataConnection(ObjectStream[Any]):
                 if self._error is None:
                     raise anyio.EndOfStream
                 raise BrokenConnection(str(self._error)) from self._error
+            if self._arrived is None:
+                self._arrived = anyio.Event()
             await self._arrived.wait()
         value, size = self._inbox.popleft()
         self._inbox_bytes -= size
-        if not self._inbox and not self._gone.is_set():
-            self._arrived = anyio.Event()
         return value
 
     # --- closing --------------------------------------------------------------------------
@@ -205,7 +207,8 @@ class DataConnection(ObjectStream[Any]):
             return
         self._inbox.append((value, size))
         self._inbox_bytes += size
-        self._arrived.set()
+        if self._arrived is not None:
+            self._wake_readers()
 
     def _pump(self) -> None:
         """Hand frames to the channel for as long as it has room."""
@@ -216,16 +219,38 @@ class DataConnection(ObjectStream[Any]):
             while rtc.room > 0 and (frame := core.next_frame(self._number)) is not None:
                 rtc.send(frame)
             self._sent = max(self._sent, core.sent(self._number))
-        self._progress.set()
-        self._progress = anyio.Event()
+        while self._sending and (serial := next(iter(self._sending))) <= self._sent:
+            self._sending.pop(serial).set()
 
     def _ended(self, error: PeerError | None) -> None:
         self._error = error
         self._rtc = None
-        for event in (self._settled, self._gone, self._arrived, self._progress):
-            event.set()
+        self._settled.set()
+        self._gone.set()
+        self._wake_readers()
+        for done in self._sending.values():
+            done.set()
 
     # --- inside ---------------------------------------------------------------------------
+
+    async def _wait_sent(self, serial: int) -> None:
+        """Returns when the message is out; cancelled, it takes it back if none of it is."""
+        if not self._gone.is_set():
+            self._sending[serial] = done = anyio.Event()
+            try:
+                await done.wait()
+            except anyio.get_cancelled_exc_class():
+                self._sending.pop(serial, None)
+                with self._driver.turn() as core:
+                    core.withdraw(self._number, serial)
+                raise
+        if self._sent < serial:
+            self._check_open()
+
+    def _wake_readers(self) -> None:
+        if self._arrived is not None:
+            self._arrived.set()
+            self._arrived = None
 
     def _close_here(self) -> None:
         self._closing_here = self._closed_here = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import anyio
@@ -78,6 +80,74 @@ async def test_send_waits_while_the_channel_is_full(line: Line) -> None:
             await line.ours.send(b"x" * 1000)
     assert scope.cancelled_caught
     assert ROOM <= line.our_rtc.buffered <= ROOM + 2000
+
+
+class StepsOf(trio.abc.Instrument):
+    """How often each task of one name was resumed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.steps: Counter[trio.lowlevel.Task] = Counter()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task.name == self.name:
+            self.steps[task] += 1
+
+
+async def test_of_many_who_wait_to_send_only_those_are_woken_who_are_done(line: Line) -> None:
+    instrument = StepsOf("sender")
+    trio.lowlevel.add_instrument(instrument)
+    async with trio.open_nursery() as tasks:
+        for _ in range(50):
+            tasks.start_soon(line.ours.send, b"x" * ROOM, name="sender")
+        for _ in range(50):
+            await line.theirs.receive()
+    trio.lowlevel.remove_instrument(instrument)
+    assert len(instrument.steps) == 50
+    assert max(instrument.steps.values()) <= 3
+
+
+async def test_senders_who_gave_up_waiting_are_forgotten(line: Line) -> None:
+    line.our_rtc.stalled = True
+    for _ in range(50):
+        with anyio.move_on_after(1):
+            await line.ours.send(b"x" * (ROOM * 2))
+    assert not line.ours._sending
+    line.our_rtc.stalled = False
+    await line.ours.send("after")
+    assert await line.theirs.receive() == b"x" * (ROOM * 2)  # begun: committed
+    assert await line.theirs.receive() == "after"
+
+
+async def test_sending_and_receiving_without_a_wait_let_others_run(line: Line) -> None:
+    others = 0
+
+    async def run() -> None:
+        nonlocal others
+        await anyio.lowlevel.checkpoint()
+        others += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        while others < 1:
+            await line.ours.send(b"")
+            line.our_rtc.buffered = 0
+        tasks.start_soon(run)
+        while others < 2:
+            line.our_rtc.sink.frames_received([b"\x01"])
+            assert await line.ours.receive() == 1
+
+
+async def test_sending_and_receiving_without_a_wait_can_be_cancelled(line: Line) -> None:
+    line.our_rtc.sink.frames_received([b"\x01"])
+    for call in (partial(line.ours.send, "never"), line.ours.receive):
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await call()
+        assert scope.cancelled_caught
+    assert await line.ours.receive() == 1
+    await line.ours.send("after")
+    assert await line.theirs.receive() == "after"
 
 
 async def test_a_cancelled_send_that_has_not_begun_is_not_sent(line: Line) -> None:
