@@ -276,11 +276,13 @@ class DataProtocol(Negotiation):
 
     def _set_deadline(self) -> None:
         """What is due next on an open connection."""
+        if self.state is Connection.OPEN:
+            self.deadline = self._serializer.deadline
+            return
         if not self.is_open:
             return
         dues = [] if self._serializer.deadline is None else [self._serializer.deadline]
-        if self.state is not Connection.OPEN:
-            dues.append(self._give_up_at)
+        dues.append(self._give_up_at)
         if self.state is Connection.LINGERING:
             dues.append(self._quiet_at)
         self.deadline = min(dues, default=None)

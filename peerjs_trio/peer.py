@@ -241,6 +241,9 @@ class Peer:
     def _perform(self, command: commands.Command) -> None:
         """Start what the core asks for. Nothing here waits."""
         match command:
+            case commands.FramesReady(number):
+                if number in self._connections:
+                    self._connections[number]._pump()
             case commands.FetchId(url):
                 self._link.fetch_id(url)
             case commands.OpenSocket(url):
@@ -257,9 +260,6 @@ class Peer:
                 self._rtcs[number].apply_answer(sdp)
             case commands.AddCandidate(number, candidate):
                 self._rtcs[number].add_candidate(candidate)
-            case commands.FramesReady(number):
-                if number in self._connections:
-                    self._connections[number]._pump()
             case commands.CloseChannel(number):
                 self._rtcs[number].close_channel()
             case commands.CloseRtc(number):
@@ -271,6 +271,9 @@ class Peer:
 
     def _deliver(self, event: events.Event) -> None:
         match event:
+            case events.MessageReceived(number, value, size):
+                if number in self._connections:
+                    self._connections[number]._received(value, size)
             case events.PeerOpened(id):
                 _log.info("registered with the server as %s", id)
                 self._registered.set()
@@ -299,9 +302,6 @@ class Peer:
                 connection._opened()
                 if connection._dialled_by_them:
                     self._incoming.put(connection)
-            case events.MessageReceived(number, value, size):
-                if number in self._connections:
-                    self._connections[number]._received(value, size)
             case events.MessagesDropped(number, count):
                 who = self._connections[number].peer
                 _log.warning("dropped %d messages of %s that were never finished", count, who)
