@@ -60,7 +60,7 @@ def _reassemble(choices: Choices) -> None:
                 chunk = _piece(messages, sizes, choices)
         held = reassembler.held_bytes, reassembler.incomplete
         try:
-            whole = reassembler.feed(chunk, now)
+            pieces = reassembler.feed(chunk, now)
         except (DecodeError, LimitExceeded):
             assert (reassembler.held_bytes, reassembler.incomplete) == held, "nothing was kept"
             continue
@@ -68,7 +68,8 @@ def _reassemble(choices: Choices) -> None:
         assert reassembler.incomplete <= LIMITS.partial_messages
         assert (reassembler.held_bytes == 0) == (reassembler.incomplete == 0)
         assert (reassembler.deadline is None) == (reassembler.incomplete == 0)
-        if whole is not None:
+        if pieces is not None:
+            whole = b"".join(pieces)
             assert len(whole) <= LIMITS.message_bytes
             if chunk["__peerData"] not in meddled:
                 assert whole == messages[chunk["__peerData"] - 1]

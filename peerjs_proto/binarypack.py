@@ -14,7 +14,7 @@ from .limits import DEFAULT_LIMITS
 from .packer import Packer
 from .unpacker import Unpacker
 
-__all__ = ["pack", "unpack", "unpack_counted"]
+__all__ = ["pack", "pack_parts", "unpack", "unpack_counted"]
 
 
 def pack(
@@ -40,6 +40,16 @@ def pack(
         MessageTooBig: text, bytes or a container of 2**32 items or more.
     """
     return Packer(dates_as_text=dates_as_text).whole(value, max_depth)
+
+
+def pack_parts(
+    value: Any, *, max_depth: int = DEFAULT_LIMITS.nesting, dates_as_text: bool = False
+) -> list[bytes | bytearray]:
+    """What :func:`pack` gives, in parts: large ``bytes`` in the value are not copied.
+
+    Nothing the caller does to ``value`` later changes them. Raises as :func:`pack`.
+    """
+    return Packer(dates_as_text=dates_as_text).parts(value, max_depth)
 
 
 def unpack(

@@ -17,7 +17,7 @@ from .limits import DEFAULT_LIMITS
 from .packer import Packer
 from .unpacker import Unpacker
 
-__all__ = ["pack", "unpack_counted"]
+__all__ = ["pack", "pack_parts", "unpack_counted"]
 
 
 def pack(
@@ -25,6 +25,13 @@ def pack(
 ) -> bytes:
     """As :func:`peerjs_proto.binarypack.pack`, for such a far side to read."""
     return _Packer(dates_as_text=dates_as_text).whole(value, max_depth)
+
+
+def pack_parts(
+    value: Any, *, max_depth: int = DEFAULT_LIMITS.nesting, dates_as_text: bool = False
+) -> list[bytes | bytearray]:
+    """As :func:`peerjs_proto.binarypack.pack_parts`, for such a far side to read."""
+    return _Packer(dates_as_text=dates_as_text).parts(value, max_depth)
 
 
 def unpack_counted(

@@ -8,17 +8,19 @@ are there, in whatever order they came.
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from .binarypack import pack
+from .binaryforms import RAW
 from .errors import DecodeError, LimitExceeded
 from .limits import CHUNK_SIZE, Limits
+from .packer import packed_head, packed_integer
 
-__all__ = ["FRAME_OVERHEAD", "PIECE_COST", "Reassembler", "split"]
+__all__ = ["FRAME_OVERHEAD", "PIECE_COST", "Piece", "Reassembler", "read_chunk", "split"]
 
 FRAME_OVERHEAD: Final = 57
 """Bytes a frame can be larger than its piece: 25 of map and keys, 5 of size, 9 of each number."""
@@ -26,17 +28,67 @@ FRAME_OVERHEAD: Final = 57
 PIECE_COST: Final = 256
 """Bytes the smallest piece is charged: objects of its own and a place in a table."""
 
+Piece: TypeAlias = bytes | memoryview
+"""The data of one chunk: bytes, or a view of them inside their frame."""
 
-def split(packed: bytes, *, chunk_id: int, piece_size: int = CHUNK_SIZE) -> Iterator[bytes]:
-    """The frames that carry ``packed``, each made when it is asked for: no second copy exists.
+
+def split(
+    *parts: bytes | bytearray, chunk_id: int, piece_size: int = CHUNK_SIZE
+) -> Iterator[bytes]:
+    """The frames that carry a packed message, each made when it is asked for: the only copy.
 
     Byte for byte what peerjs.js sends, with pieces of ``piece_size`` bytes (1 or more).
     """
-    view = memoryview(packed)
-    total = -(-len(packed) // piece_size)
-    for n in range(total):
-        piece = view[n * piece_size : (n + 1) * piece_size]
-        yield pack({"__peerData": chunk_id, "n": n, "data": piece, "total": total})
+    size = sum(map(len, parts))
+    total = -(-size // piece_size)
+    # What pack() makes of {"__peerData": chunk_id, "n": n, "data": piece, "total": total}.
+    before = b"\x84\xba__peerData%b\xb1n" % packed_integer(chunk_id)
+    between = b"\xb4data%b" % packed_head(RAW, piece_size)
+    behind = b"\xb5total%b" % packed_integer(total)
+    for n, piece in enumerate(_pieces(parts, piece_size), 1):
+        if n == total:
+            between = b"\xb4data%b" % packed_head(RAW, size - (n - 1) * piece_size)
+        yield b"".join((before, packed_integer(n - 1), between, *piece, behind))
+
+
+def _pieces(parts: Iterable[bytes | bytearray], size: int) -> Iterator[list[memoryview]]:
+    """The bytes of all parts, ``size`` at a time, as views."""
+    piece: list[memoryview] = []
+    left = size
+    for part in parts:
+        view = memoryview(part)
+        at = 0
+        while at < len(view):
+            taken = view[at : at + left]
+            piece.append(taken)
+            at += len(taken)
+            left -= len(taken)
+            if not left:
+                yield piece
+                piece, left = [], size
+    if piece:
+        yield piece
+
+
+def read_chunk(frame: bytes) -> dict[str, Any] | None:
+    """The chunk that a frame is, its data a view of the frame: what unpack() says, uncopied.
+
+    Knows the one form that peerjs.js and we send, and that with a large piece: a view takes half
+    a KiB beside it, and keeps the whole frame. None for all else, which is to be unpacked.
+    """
+    head = _HEAD.match(frame)
+    if head is None:
+        return None
+    end = head.end() + int.from_bytes(head[3])
+    tail = _TAIL.fullmatch(frame, end)
+    if tail is None or end - head.end() < _VIEW_FROM:
+        return None
+    return {
+        "__peerData": _number(head[1]),
+        "n": _number(head[2]),
+        "data": memoryview(frame)[head.end() : end],
+        "total": _number(tail[1]),
+    }
 
 
 class Reassembler:
@@ -84,8 +136,8 @@ class Reassembler:
             dropped += 1
         return dropped
 
-    def feed(self, chunk: Mapping[str, Any], now: float) -> bytes | None:
-        """Take one decoded chunk; return the message that it completes, still packed.
+    def feed(self, chunk: Mapping[str, Any], now: float) -> list[Piece] | None:
+        """Take one decoded chunk; return the message that it completes, packed and in pieces.
 
         ``now`` is in seconds. A piece that is here already, or belongs to a message that was
         dropped, does nothing.
@@ -100,7 +152,7 @@ class Reassembler:
         total = _integer(chunk, "total", at_least=1)
         n = _integer(chunk, "n", at_least=0)
         data = chunk.get("data")
-        if not isinstance(data, bytes):
+        if not isinstance(data, bytes | memoryview):
             raise DecodeError("chunk whose data is not bytes")
         if n >= total:
             raise DecodeError(f"chunk {n} of a message of {total}")
@@ -131,7 +183,7 @@ class Reassembler:
             self._partial[chunk_id] = partial
             return None
         self._held_bytes -= partial.cost
-        return b"".join(partial.pieces[n] for n in range(total))
+        return [partial.pieces[n] for n in range(total)]
 
     def _begin(self, total: int) -> _Partial:
         # Refused at the first piece, not when the memory is spent: it could never be complete.
@@ -147,7 +199,7 @@ class _Partial:
     """A message of which some pieces are here."""
 
     total: int
-    pieces: dict[int, bytes] = attrs.Factory(dict)
+    pieces: dict[int, Piece] = attrs.Factory(dict)
     size: int = 0
     cost: int = 0
     touched: float = 0.0
@@ -162,3 +214,18 @@ def _integer(chunk: Mapping[str, Any], field: str, *, at_least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise DecodeError(f"chunk whose {field} is no integer from {at_least} on")
     return value
+
+
+def _number(packed: bytes) -> int:
+    """What :data:`_NUMBER` has found."""
+    return packed[0] if len(packed) == 1 else int.from_bytes(packed[1:])
+
+
+_NUMBER: Final = rb"([\x00-\x7f]|\xcc.|\xcd..|\xce....)"
+_HEAD: Final = re.compile(
+    rb"\x84\xba__peerData%b\xb1n%b\xb4data\xda(..)" % (_NUMBER, _NUMBER), re.DOTALL
+)
+_TAIL: Final = re.compile(rb"\xb5total%b" % _NUMBER, re.DOTALL)
+
+_VIEW_FROM: Final = 8192
+"Bytes in a piece from which it is a view, which takes a sixteenth of it at most."

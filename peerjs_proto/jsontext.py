@@ -87,6 +87,8 @@ def well_formed(text: str) -> str:
     Lone surrogates become U+FFFD and pairs of them the character they stand for: what
     JavaScript's ``TextEncoder`` and ``RTCDataChannel.send`` do (Encoding Standard, USVString).
     """
+    if type(text) is str and text.isascii():
+        return text  # most are, and large ones should not be copied
     try:
         return str.encode(text).decode()
     except UnicodeEncodeError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .binaryforms import ARRAY, MAP, RAW, TEXT, WRITE, Kind
 from .errors import MessageTooBig
 from .jsontext import Refused, well_formed
 
-__all__ = ["Packer"]
+__all__ = ["Packer", "packed_head", "packed_integer"]
 
 
 class Packer:
@@ -22,13 +22,26 @@ class Packer:
 
     def whole(self, value: Any, max_depth: int) -> bytes:
         """All bytes of one value. Raises UnsupportedValue and MessageTooBig."""
+        return b"".join(self._all(value, max_depth))
+
+    def parts(self, value: Any, max_depth: int) -> list[bytes | bytearray]:
+        """The same in parts, which nobody can change: large ``bytes`` are the value's own.
+
+        Raises UnsupportedValue and MessageTooBig.
+        """
+        parts = self._all(value, max_depth)
+        # Every other one is ours.
+        parts[1::2] = map(bytes, parts[1::2])
+        return cast("list[bytes | bytearray]", parts)
+
+    def _all(self, value: Any, max_depth: int) -> list[bytes | bytearray | memoryview]:
         try:
             self.add(value, max_depth)
         except Refused as refused:
             raise refused.error() from None
         except RecursionError:
             raise Refused.too_deep().error() from None
-        return b"".join([*self._parts, self._tail])
+        return [*self._parts, self._tail]
 
     def add(self, value: Any, depth: int) -> None:
         """One value, within ``depth`` more levels of lists and maps.
@@ -126,8 +139,7 @@ class Packer:
         if -0x20 <= value <= 0x7F:
             self._tail.append(value & 0xFF)
         else:
-            lead = _integer_type(value)
-            self._tail += WRITE[lead].pack(lead, value)
+            self._tail += packed_integer(value)
 
     def _sized(self, kind: Kind, data: bytes | bytearray | memoryview, size: int) -> None:
         self._head(kind, size)
@@ -140,12 +152,27 @@ class Packer:
     def _head(self, kind: Kind, size: int) -> None:
         if size <= 0x0F:
             self._tail.append(kind.short + size)
-        elif size <= 0xFFFF:
-            self._tail += WRITE[0xCD].pack(kind.long, size)
-        elif size <= 0xFFFF_FFFF:
-            self._tail += WRITE[0xCE].pack(kind.long + 1, size)
         else:
-            raise MessageTooBig(f"BinaryPack counts to 2**32 - 1, and this counts {size}")
+            self._tail += packed_head(kind, size)
+
+
+def packed_integer(value: int) -> bytes:
+    """One integer. Raises Refused beyond 64 bits."""
+    if -0x20 <= value <= 0x7F:
+        return bytes((value & 0xFF,))
+    lead = _integer_type(value)
+    return WRITE[lead].pack(lead, value)
+
+
+def packed_head(kind: Kind, size: int) -> bytes:
+    """What stands before ``size`` bytes or items. Raises MessageTooBig."""
+    if size <= 0x0F:
+        return bytes((kind.short + size,))
+    if size <= 0xFFFF:
+        return WRITE[0xCD].pack(kind.long, size)
+    if size <= 0xFFFF_FFFF:
+        return WRITE[0xCE].pack(kind.long + 1, size)
+    raise MessageTooBig(f"BinaryPack counts to 2**32 - 1, and this counts {size}")
 
 
 def _integer_type(value: int) -> int:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from . import binarypack, binarypack10
-from .chunks import FRAME_OVERHEAD, Reassembler, split
+from .chunks import FRAME_OVERHEAD, Reassembler, read_chunk, split
 from .errors import DecodeError, LocalProtocolError, MessageTooBig, UnsupportedValue
 from .jsontext import dumps, loads_counted, well_formed
 from .limits import CHUNK_SIZE, Limits
@@ -34,6 +34,7 @@ from .serializer import (
     is_close,
     received_size,
 )
+from .unpacker import raw_head
 
 try:
     from .msgpack_stream import MsgPackSerializer
@@ -163,15 +164,17 @@ class BinarySerializer(Serializer):
 
     def encode(self, value: Any) -> Outgoing:
         check_top(value)
-        pack = binarypack10.pack if self.before_1_5 else binarypack.pack
-        packed = pack(value, max_depth=self._limits.nesting, dates_as_text=self._dates_as_text)
-        bound = self.max_message_size
-        if len(packed) <= CHUNK_SIZE and (bound is None or len(packed) <= bound):
-            return Outgoing(len(packed), iter((packed,)))
+        form = binarypack10 if self.before_1_5 else binarypack
+        parts = form.pack_parts(
+            value, max_depth=self._limits.nesting, dates_as_text=self._dates_as_text
+        )
+        size, bound = sum(map(len, parts)), self.max_message_size
+        if size <= CHUNK_SIZE and (bound is None or size <= bound):
+            return Outgoing(size, iter((b"".join(parts),)))
         piece_size = CHUNK_SIZE if bound is None else min(CHUNK_SIZE, bound - FRAME_OVERHEAD)
         if piece_size < 1:
             raise MessageTooBig(f"no chunk fits into the {bound} bytes the far side takes")
-        return Outgoing(len(packed), self._chunks(packed, piece_size))
+        return Outgoing(size, self._chunks(parts, piece_size))
 
     def close_marker(self) -> Frame:
         return binarypack.pack(CLOSE)
@@ -179,22 +182,29 @@ class BinarySerializer(Serializer):
     def decode(self, frame: Frame, now: float) -> Iterable[Incoming]:
         if isinstance(frame, str):
             raise DecodeError("text frame on a binary connection")
-        value, size = self._unpack(frame)
+        chunk = read_chunk(frame)
+        if chunk is None:
+            value, size = self._unpack(frame)
+            if not _is_chunk(value):
+                return (CloseRequested() if is_close(value) else Message(value, size),)
+            chunk = value
+        pieces = self._reassembler.feed(chunk, now)
+        if pieces is None:
+            return ()
+        size = sum(map(len, pieces))
+        if head := raw_head(pieces[0], size):
+            return (Message(b"".join([pieces[0][head:], *pieces[1:]]), size + VALUE_COST),)
+        value, size = self._unpack(b"".join(pieces))
         if _is_chunk(value):
-            joined = self._reassembler.feed(value, now)
-            if joined is None:
-                return ()
-            value, size = self._unpack(joined)
-            if _is_chunk(value):
-                raise DecodeError("chunk inside chunks")
+            raise DecodeError("chunk inside chunks")
         return (CloseRequested() if is_close(value) else Message(value, size),)
 
     def expire(self, now: float) -> int:
         return self._reassembler.expire(now)
 
-    def _chunks(self, packed: bytes, piece_size: int) -> Iterator[Frame]:
+    def _chunks(self, parts: list[bytes | bytearray], piece_size: int) -> Iterator[Frame]:
         self._chunked_messages += 1  # at the first pull: ids follow the order on the wire
-        yield from split(packed, chunk_id=self._chunked_messages, piece_size=piece_size)
+        yield from split(*parts, chunk_id=self._chunked_messages, piece_size=piece_size)
 
     def _unpack(self, data: bytes) -> tuple[Any, int]:
         """The value, and what an inbox is charged for it."""

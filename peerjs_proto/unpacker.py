@@ -15,7 +15,23 @@ from typing import Any, Final
 from .binaryforms import ARRAY, CONSTANTS, MAP, RAW, READ, TEXT
 from .errors import DecodeError
 
-__all__ = ["Unpacker"]
+__all__ = ["Unpacker", "raw_head"]
+
+
+def raw_head(data: bytes | memoryview, size: int) -> int:
+    """Where the bytes begin, if ``size`` packed bytes are all one value of them, else 0.
+
+    ``data`` is their front, or the little of it there is.
+    """
+    lead = data[0] if data else 0
+    if lead & 0xF0 == RAW.short:
+        head, count = 1, lead & 0x0F
+    elif lead == RAW.long or lead == RAW.long + 1:
+        head = 3 if lead == RAW.long else 5
+        count = int.from_bytes(data[1:head])
+    else:
+        return 0
+    return head if head <= len(data) and head + count == size else 0
 
 
 class Unpacker:
@@ -83,7 +99,8 @@ class Unpacker:
         if kind == _RAW:
             return data[at:end]
         try:
-            return data[at:end].decode()
+            # A large text would be copied on its way.
+            return str(memoryview(data)[at:end] if size > _VIEW_FROM else data[at:end], "utf-8")
         except UnicodeDecodeError:
             raise self._no_text(start, end) from None
 
@@ -275,6 +292,9 @@ _RUN_FROM: Final = 16
 "Numbers in a row from which it is faster to read them together."
 _RUN_AT_MOST: Final = 4096
 "Numbers looked at in one go: however often a run turns out short, reading stays linear."
+
+_VIEW_FROM: Final = 4096
+"Bytes in a text from which a view of it is faster than a copy."
 
 _PLAIN_FROM: Final = -(2.0**31)
 "Doubles below are looked at once more."

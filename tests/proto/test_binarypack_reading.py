@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from peerjs_proto.binarypack import pack, unpack, unpack_counted
 from peerjs_proto.errors import DecodeError
 from peerjs_proto.testing.values import binary_values
+from peerjs_proto.unpacker import raw_head
 
 # --- lists of numbers, which are read many at a time ------------------------------------------
 
@@ -225,3 +226,26 @@ def test_malformed_utf8_is_refused(malformed: str) -> None:
         unpack(bytes([0xB0 + len(text)]) + text)
     with pytest.raises(DecodeError, match="not UTF-8"):
         unpack(bytes([0x81, 0xB0 + len(text)]) + text + b"\x01")
+
+
+# --- bytes and no more ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 65_535, 65_536])
+def test_where_bytes_begin(size: int) -> None:
+    packed = pack(bytes(size))
+    head = raw_head(packed, len(packed))
+    assert packed[head:] == bytes(size)
+    assert raw_head(memoryview(packed)[:head], len(packed)) == head
+    for cut in range(head):
+        assert raw_head(packed[:cut], len(packed)) == 0
+    for wrong in (len(packed) - 1, len(packed) + 1):
+        assert raw_head(packed, wrong) == 0
+
+
+@given(binary_values())
+def test_what_else_there_is_begins_nowhere(value: object) -> None:
+    packed = pack(value)
+    head = raw_head(packed, len(packed))
+    assert bool(head) == isinstance(value, bytes)
+    assert not head or packed[head:] == value

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerjs_proto.binarypack import pack, unpack
-from peerjs_proto.chunks import FRAME_OVERHEAD, PIECE_COST, Reassembler, split
+from peerjs_proto.chunks import FRAME_OVERHEAD, PIECE_COST, Reassembler, read_chunk, split
 from peerjs_proto.errors import DecodeError, LimitExceeded, RemoteProtocolError
 from peerjs_proto.limits import CHUNK_SIZE, DEFAULT_LIMITS, Limits
 
@@ -20,6 +20,12 @@ _SMALL = Limits(message_bytes=4 * PIECE_COST, partial_bytes=8 * PIECE_COST, part
 
 def _chunk(chunk_id: Any = 1, n: Any = 0, data: Any = b"x", total: Any = 2) -> dict[str, Any]:
     return {"__peerData": chunk_id, "n": n, "data": data, "total": total}
+
+
+def _fed(reassembler: Reassembler, chunk: dict[str, Any], now: float = 0.0) -> bytes | None:
+    """The message that a chunk completes."""
+    pieces = reassembler.feed(chunk, now)
+    return None if pieces is None else b"".join(pieces)
 
 
 # --- splitting --------------------------------------------------------------------------------
@@ -35,6 +41,30 @@ def test_the_frames_are_those_of_peerjs() -> None:
     assert second == bytes.fromhex(head.format(n="01", size="0054")) + packed[16300:] + tail
 
 
+@given(
+    st.lists(st.binary(max_size=300) | st.binary(max_size=300).map(bytearray), max_size=5),
+    st.integers(1, 300) | st.sampled_from([65_535, 65_536]),
+    st.sampled_from([1, 127, 128, 255, 256, 65_535, 65_536, 2**32, 2**63, 2**64 - 1]),
+)
+def test_the_frames_are_packed_maps(
+    parts: list[bytes | bytearray], piece_size: int, chunk_id: int
+) -> None:
+    packed = b"".join(parts)
+    pieces = [packed[at : at + piece_size] for at in range(0, len(packed), piece_size)]
+    frames = list(split(*parts, chunk_id=chunk_id, piece_size=piece_size))
+    assert frames == [
+        pack({"__peerData": chunk_id, "n": n, "data": piece, "total": len(pieces)})
+        for n, piece in enumerate(pieces)
+    ]
+
+
+@pytest.mark.parametrize("count", [127, 128, 129, 256, 257, 65_537])
+def test_the_index_and_the_total_are_packed_as_any_number(count: int) -> None:
+    frames = list(split(bytes(2 * count - 1), chunk_id=1, piece_size=2))
+    last = {"__peerData": 1, "n": count - 1, "data": b"\0", "total": count}
+    assert (len(frames), frames[-1]) == (count, pack(last))
+
+
 @pytest.mark.parametrize(
     ("size", "frames"), [(1, 1), (CHUNK_SIZE, 1), (CHUNK_SIZE + 1, 2), (2 * CHUNK_SIZE, 2)]
 )
@@ -48,7 +78,7 @@ def test_a_frame_is_little_larger_than_its_piece(data: bytes, piece: int, chunk_
     whole = None
     for frame in split(data, chunk_id=chunk_id, piece_size=piece):
         assert len(frame) <= piece + FRAME_OVERHEAD
-        whole = reassembler.feed(unpack(frame), 0.0)
+        whole = _fed(reassembler, unpack(frame))
     assert whole == data
 
 
@@ -68,6 +98,52 @@ def test_frames_are_made_when_asked_for() -> None:
     assert peak < 8 * CHUNK_SIZE
 
 
+# --- reading ----------------------------------------------------------------------------------
+
+
+_NUMBERS: Final = st.sampled_from([0, 1, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1])
+
+
+@given(_NUMBERS, _NUMBERS, st.sampled_from([8192, CHUNK_SIZE, 65_535]), _NUMBERS)
+def test_a_chunk_is_read_without_a_copy(chunk_id: int, n: int, size: int, total: int) -> None:
+    chunk = _chunk(chunk_id, n, bytes(size), total)
+    frame = pack(chunk)
+    read = read_chunk(frame)
+    assert read == chunk
+    assert isinstance(read["data"], memoryview)
+    assert read["data"].obj is frame
+    assert len(frame) <= len(read["data"]) + FRAME_OVERHEAD, "no more is kept than is charged"
+
+
+_FRAME: Final = pack({"__peerData": 300, "n": 7, "data": bytes(8192), "total": 70_000})
+
+
+@given(st.integers(0, 50) | st.integers(len(_FRAME) - 20, len(_FRAME)), st.binary(max_size=3))
+def test_what_is_read_is_what_would_be_unpacked(at: int, other: bytes) -> None:
+    for frame in (_FRAME[:at] + other, _FRAME[:at] + other + _FRAME[at + len(other) :]):
+        read = read_chunk(frame)
+        assert read is None or read == unpack(frame)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        _chunk(data=bytes(8191)),  # cheaper to copy
+        _chunk(data=bytes(65_536)),  # nobody sends it
+        _chunk(chunk_id=2**32, data=bytes(8192)),
+        _chunk(n=1.5, data=bytes(8192)),
+        _chunk(total=-1, data=bytes(8192)),
+        {**_chunk(data=bytes(8192)), "more": 1},
+        dict(reversed(_chunk(data=bytes(8192)).items())),
+        {},
+    ],
+)
+def test_other_forms_are_left_to_unpack(chunk: dict[str, Any]) -> None:
+    assert read_chunk(pack(chunk)) is None
+    assert read_chunk(pack(chunk) + b"\0") is None
+    assert read_chunk(pack(chunk)[:-1]) is None
+
+
 # --- putting together -------------------------------------------------------------------------
 
 
@@ -85,13 +161,13 @@ def test_any_order_interleaved_and_repeated(data: st.DataObject) -> None:
     seen: list[dict[str, Any]] = []
     complete = {}
     for chunk in order:
-        whole = reassembler.feed(chunk, 0.0)
+        whole = _fed(reassembler, chunk)
         seen.append(chunk)
         if whole is not None:
             complete[chunk["__peerData"]] = whole
         again = data.draw(st.sampled_from(seen))
         if again["__peerData"] not in complete:
-            assert reassembler.feed(again, 0.0) is None
+            assert _fed(reassembler, again) is None
     assert complete == dict(enumerate(messages, 1))
     assert (reassembler.incomplete, reassembler.held_bytes) == (0, 0)
 
@@ -102,20 +178,20 @@ def test_what_is_held_is_told() -> None:
     reassembler.feed(_chunk(2, data=b"x"), 0.0)
     assert reassembler.incomplete == 2
     assert reassembler.held_bytes == 1000 + PIECE_COST
-    assert reassembler.feed(_chunk(1, n=1, data=b"y"), 0.0) == bytes(1000) + b"y"
+    assert _fed(reassembler, _chunk(1, n=1, data=b"y")) == bytes(1000) + b"y"
     assert (reassembler.incomplete, reassembler.held_bytes) == (1, PIECE_COST)
 
 
 def test_an_id_is_free_again_once_complete() -> None:
     reassembler = Reassembler(DEFAULT_LIMITS)
     for text in (b"first", b"second"):
-        assert reassembler.feed(_chunk(data=text, total=1), 0.0) == text
+        assert _fed(reassembler, _chunk(data=text, total=1)) == text
 
 
 def test_whole_doubles_are_integers() -> None:
     reassembler = Reassembler(DEFAULT_LIMITS)
-    assert reassembler.feed(_chunk(3.0, 0.0, b"a", 2.0), 0.0) is None
-    assert reassembler.feed(_chunk(3, 1, b"b", 2), 0.0) == b"ab"
+    assert _fed(reassembler, _chunk(3.0, 0.0, b"a", 2.0)) is None
+    assert _fed(reassembler, _chunk(3, 1, b"b", 2)) == b"ab"
 
 
 # --- what is refused --------------------------------------------------------------------------
@@ -191,8 +267,8 @@ def test_the_number_of_messages_is_bounded() -> None:
         reassembler.feed(_chunk(chunk_id), 0.0)
     with pytest.raises(LimitExceeded, match="more than 3 incomplete messages"):
         reassembler.feed(_chunk(4), 0.0)
-    assert reassembler.feed(_chunk(2, n=1), 0.0) == b"xx"
-    assert reassembler.feed(_chunk(4), 0.0) is None
+    assert _fed(reassembler, _chunk(2, n=1)) == b"xx"
+    assert _fed(reassembler, _chunk(4)) is None
 
 
 @pytest.mark.parametrize("total", [9, 2**32, 2**64 - 1])
@@ -251,7 +327,7 @@ def test_a_piece_keeps_its_own_message_alive_and_no_other() -> None:
     assert reassembler.expire(14.0) == 1
     assert reassembler.incomplete == 1
     assert reassembler.deadline == 18.0
-    assert reassembler.feed(_chunk(1, n=2, total=3), 17.0) == b"xxx"
+    assert _fed(reassembler, _chunk(1, n=2, total=3), 17.0) == b"xxx"
     assert reassembler.deadline is None
     assert reassembler.held_bytes == 0
 
@@ -260,8 +336,8 @@ def test_what_comes_too_late_is_ignored() -> None:
     reassembler = Reassembler(Limits(partial_timeout=10.0))
     reassembler.feed(_chunk(1), 0.0)
     assert reassembler.expire(10.0) == 1
-    assert reassembler.feed(_chunk(1, n=1), 11.0) is None
-    assert reassembler.feed(_chunk(1, n=0), 11.0) is None
+    assert _fed(reassembler, _chunk(1, n=1), 11.0) is None
+    assert _fed(reassembler, _chunk(1, n=0), 11.0) is None
     assert reassembler.incomplete == reassembler.held_bytes == 0
 
 
