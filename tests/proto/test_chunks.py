@@ -292,6 +292,24 @@ def test_a_flood_of_tiny_pieces_is_charged_more_than_it_takes() -> None:
     assert held < reassembler.held_bytes <= limits.partial_bytes
 
 
+def test_views_keep_little_more_than_they_are_charged() -> None:
+    largest = 2**32 - 1  # as long as numbers get in a frame that is viewed
+    frames = (
+        pack({"__peerData": largest, "n": n, "data": bytes(8192), "total": 10_000})
+        for n in range(1000)
+    )
+    tracemalloc.start()
+    reassembler = Reassembler(DEFAULT_LIMITS)
+    for frame in frames:
+        chunk = read_chunk(frame)
+        assert chunk is not None
+        reassembler.feed(chunk, 0.0)
+    del frame, chunk
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < reassembler.held_bytes * 17 / 16
+
+
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -138,6 +138,23 @@ async def test_sending_and_receiving_without_a_wait_let_others_run(line: Line) -
             assert await line.ours.receive() == 1
 
 
+async def test_many_messages_cost_no_step_of_their_task_each(line: Line) -> None:
+    instrument = StepsOf("busy")
+    trio.lowlevel.add_instrument(instrument)
+
+    async def busy() -> None:
+        for n in range(100):
+            await line.ours.send(n)
+        for n in range(100):
+            assert await line.theirs.receive() == n
+
+    async with trio.open_nursery() as tasks:
+        tasks.start_soon(busy, name="busy")
+        await anyio.sleep(10)
+    trio.lowlevel.remove_instrument(instrument)
+    assert instrument.steps.total() < 150  # not 200: as many as half milliseconds have gone by
+
+
 async def test_sending_and_receiving_without_a_wait_can_be_cancelled(line: Line) -> None:
     line.our_rtc.sink.frames_received([b"\x01"])
     for call in (partial(line.ours.send, "never"), line.ours.receive):
