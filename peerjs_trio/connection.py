@@ -133,7 +133,8 @@ class DataConnection(ObjectStream[Any]):
         and ClosedConnection when this side has closed it. Lets others run as :meth:`send` does.
         """
         await checkpoint_if_cancelled()
-        await self._turns.give_way()
+        if self._inbox:
+            await self._turns.give_way()
         while not self._inbox:
             if self._closed_here:
                 raise ClosedConnection("the data connection was closed by this side")
