@@ -69,7 +69,10 @@ EXTRAS = {"msgpack_stream": {"msgpack"}, "testing._hypothesis": {"hypothesis"}}
 
 # Libraries that may be named in these modules of peerjs_trio alone.
 CONFINED = {
-    "asyncio": {"guest", "rtc.session", "rtc.aiortc", "rtc.ice_servers", "rtc.wrtc"},
+    "asyncio": {
+        *("guest_loop", "guest_stepped", "guest_thread"),
+        *("rtc.session", "rtc.aiortc", "rtc.ice_servers", "rtc.wrtc"),
+    },
     "aiortc": {"rtc.aiortc", "rtc.ice_servers"},
     "aioice": {"rtc.aiortc", "rtc.ice_servers"},
     "webrtc": {"rtc.wrtc"},

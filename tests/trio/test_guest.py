@@ -23,7 +23,7 @@ import sniffio
 import trio
 from trio.testing import MockClock
 
-import peerjs_trio.guest
+import peerjs_trio.guest_loop
 from peerjs_trio.guest import Form, GuestLoop, open_guest_loop
 
 FORMS: list[Form] = ["stepped", "thread"]
@@ -469,13 +469,13 @@ async def test_asyncgen_hooks_are_each_sides_own(form: Form) -> None:
 
 
 class DriverSteps(trio.abc.Instrument):
-    """Counts how often the guest's own task runs."""
+    """Counts how often the guest's own tasks run."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.count += "_drive" in task.name
+        self.count += "peerjs_trio.guest" in task.name
 
 
 @pytest.mark.trio
@@ -574,7 +574,7 @@ async def test_leaving_cancels_the_runs_of_others(form: Form) -> None:
 async def test_a_task_that_does_not_end_is_left_alone_and_named(
     form: Form, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(peerjs_trio.guest, "CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr(peerjs_trio.guest_loop, "CLOSE_TIMEOUT", 0.01)
 
     async def stubborn() -> None:
         while True:
