@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,7 +18,16 @@ from peerjs_trio.rtc.aiortc import open_aiortc_engine
 from peerjs_trio.rtc.engine import EngineFactory, Frame, IceServer, RtcConnection, RtcEngine
 from peerjs_trio.rtc.wrtc import open_wrtc_engine
 
-__all__ = ["ENGINES", "Rewrite", "Side", "connect", "introduce", "open_files", "pair"]
+__all__ = [
+    "ENGINES",
+    "Rewrite",
+    "Side",
+    "connect",
+    "files_are_closed",
+    "introduce",
+    "open_files",
+    "pair",
+]
 
 ENGINES: Final[Mapping[str, EngineFactory]] = {
     "aiortc-stepped": partial(open_aiortc_engine, form="stepped"),
@@ -174,3 +184,17 @@ def open_files() -> list[str]:
         except OSError:  # the one that lists the others
             continue
     return sorted(files)
+
+
+async def files_in_use(engine: EngineFactory) -> Counter[str]:
+    """What is open now, and what a library opens once for all."""
+    async with pair(engine):
+        pass
+    return Counter(open_files())
+
+
+async def files_are_closed(before: Counter[str]) -> None:
+    """Waits until there are no more than before: libwebrtc's threads take a moment."""
+    with trio.fail_after(5):
+        while not Counter(open_files()) <= before:  # noqa: ASYNC110 - nothing announces it
+            await trio.sleep(0.01)

@@ -17,7 +17,16 @@ from peerjs_proto.errors import MessageTooBig, NotOpenYet
 from peerjs_trio.rtc.aiortc import open_aiortc_engine
 from peerjs_trio.rtc.engine import EngineFactory, Frame, IceServer, RtcConnection
 from tests.trio.ice import UdpServer, udp_server
-from tests.trio.sides import ENGINES, Rewrite, Side, connect, introduce, open_files, pair
+from tests.trio.sides import (
+    ENGINES,
+    Rewrite,
+    Side,
+    connect,
+    files_are_closed,
+    files_in_use,
+    introduce,
+    pair,
+)
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -438,7 +447,7 @@ async def test_leaving_ends_connections_in_every_stage(
 
 
 async def leave_in_every_stage(engine: EngineFactory, silent: UdpServer, moody: UdpServer) -> None:
-    files = open_files()
+    files = await files_in_use(engine)
     async with engine() as hers, engine() as his:
         sides = [Side.on(hers)]
 
@@ -488,13 +497,13 @@ async def leave_in_every_stage(engine: EngineFactory, silent: UdpServer, moody: 
             sides += [alice, bob]
 
     told = [side.ends.copy() for side in sides]
-    assert open_files() == files
+    await files_are_closed(files)
     assert [side.ends for side in sides] == told
 
 
 @pytest.mark.trio
 async def test_a_cancellation_outside_leaves_nothing_either(engine: EngineFactory) -> None:
-    threads, files = set(threading.enumerate()), open_files()
+    threads, files = set(threading.enumerate()), await files_in_use(engine)
     with trio.CancelScope() as scope:
         async with pair(engine) as (alice, _):
             alice.connection.send(b"x" * 64 * KIB)
@@ -502,13 +511,13 @@ async def test_a_cancellation_outside_leaves_nothing_either(engine: EngineFactor
             await trio.sleep_forever()
     assert scope.cancelled_caught
     assert set(threading.enumerate()) <= threads
-    assert open_files() == files
+    await files_are_closed(files)
 
 
 @pytest.mark.trio
 async def test_engines_end_one_by_one(engine: EngineFactory) -> None:
     """aioice shares its mDNS socket among all loops of a thread, or would like to."""
-    files = open_files()
+    files = await files_in_use(engine)
     async with engine() as lasting:
         alice, bob = Side.on(lasting), Side.on(lasting)
         await connect(alice, bob)
@@ -521,4 +530,4 @@ async def test_engines_end_one_by_one(engine: EngineFactory) -> None:
             await dave.until(lambda side: side.frames)
         alice.connection.send("still here")
         await bob.until(lambda side: side.frames)
-    assert open_files() == files
+    await files_are_closed(files)
