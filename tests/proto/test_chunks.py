@@ -109,6 +109,7 @@ def test_a_chunk_is_read_without_a_copy(chunk_id: int, n: int, size: int, total:
     chunk = _chunk(chunk_id, n, bytes(size), total)
     frame = pack(chunk)
     read = read_chunk(frame)
+    assert read is not None
     assert read == chunk
     assert isinstance(read["data"], memoryview)
     assert read["data"].obj is frame
@@ -300,11 +301,9 @@ def test_views_keep_little_more_than_they_are_charged() -> None:
     )
     tracemalloc.start()
     reassembler = Reassembler(DEFAULT_LIMITS)
-    for frame in frames:
-        chunk = read_chunk(frame)
+    for chunk in map(read_chunk, frames):
         assert chunk is not None
         reassembler.feed(chunk, 0.0)
-    del frame, chunk
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert held < reassembler.held_bytes * 17 / 16
