@@ -194,9 +194,13 @@ async def test_calls_that_leave_nothing_to_do_wake_nothing() -> None:
 @pytest.mark.trio
 async def test_what_many_calls_leave_to_do_is_one_turn() -> None:
     seen: list[int] = []
+
+    def leave(number: int) -> None:
+        guest.loop.call_soon(guest.call_host, seen.append, number)
+
     async with open_guest_loop("stepped") as guest, GuestSteps() as steps:
         for number in range(100):
-            guest.call(guest.loop.call_soon, partial(guest.call_host, seen.append, number))
+            guest.call(leave, number)
         assert not seen
     assert seen == list(range(100))
     assert steps.count == 1
