@@ -143,7 +143,9 @@ class SteppedGuest(GuestLoop):
         if self._ended:
             raise RuntimeError("the guest loop has ended")
         # At once, as if the loop made one more pass for it: it is between two of them now.
+        # This is where a loop may say so: asyncio has it in __all__, for those who make loops.
         library, sniffio.thread_local.name = sniffio.thread_local.name, "asyncio"
+        outer = asyncio._get_running_loop()
         self._inside = True
         asyncio._set_running_loop(self.loop)
         try:
@@ -153,7 +155,7 @@ class SteppedGuest(GuestLoop):
         except BaseException as error:
             self._crash(error)
         finally:
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(outer)
             self._inside = False
             sniffio.thread_local.name = library
 

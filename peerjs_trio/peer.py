@@ -98,6 +98,7 @@ async def open_peer(
     async with AsyncExitStack() as stack:
         factory = engine_named(engine) if isinstance(engine, str) else engine
         rtc = await stack.enter_async_context(factory())
+        rtc.prepare(ice)
         tasks = await stack.enter_async_context(open_background())
         peer = Peer(core, rtc, ice, limits)
         link = SignalingLink(

@@ -51,7 +51,7 @@ def open_aiortc_engine(*, form: Form | None = None) -> AbstractAsyncContextManag
     _prepare_aioice()
     known = IceServers()
     session = partial(AiortcSession, known=known)
-    return open_hosted_engine(session, form=form, aclose=known.aclose)
+    return open_hosted_engine(session, form=form, prepare=known.prepare, aclose=known.aclose)
 
 
 class AiortcSession(Session):

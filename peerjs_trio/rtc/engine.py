@@ -102,6 +102,12 @@ class RtcConnection(Protocol):
 class RtcEngine(Protocol):
     """Makes connections. One engine serves one peer; its block owns everything it made."""
 
+    def prepare(self, ice_servers: Sequence[IceServer]) -> None:
+        """Called once, before the first :meth:`open`: what connections are going to be given.
+
+        May do nothing; an engine that has to find out which servers work can begin here.
+        """
+
     def open(self, sink: RtcSink, ice_servers: Sequence[IceServer]) -> RtcConnection:
         """A new connection that reports to ``sink``."""
         ...

@@ -32,15 +32,16 @@ async def open_hosted_engine(
     session: SessionFactory,
     *,
     form: Form | None,
+    prepare: Callable[[Sequence[IceServer]], None] = lambda ice_servers: None,
     aclose: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[RtcEngine]:
     """Open an engine for the length of a block; leaving it closes every connection and waits.
 
-    ``form`` is the guest loop's, see :func:`peerjs_trio.guest.open_guest_loop`. ``aclose`` is run
-    in there, last.
+    ``form`` is the guest loop's, see :func:`peerjs_trio.guest.open_guest_loop`. In there run
+    ``prepare``, which is :meth:`~peerjs_trio.rtc.engine.RtcEngine.prepare`, and ``aclose``, last.
     """
     async with open_guest_loop(form) as guest:
-        engine = HostedEngine(guest, session)
+        engine = HostedEngine(guest, session, prepare)
         try:
             yield engine
         finally:
@@ -53,10 +54,19 @@ async def open_hosted_engine(
 class HostedEngine:
     """The :class:`~peerjs_trio.rtc.engine.RtcEngine` on one guest loop."""
 
-    def __init__(self, guest: GuestLoop, session: SessionFactory) -> None:
+    def __init__(
+        self,
+        guest: GuestLoop,
+        session: SessionFactory,
+        prepare: Callable[[Sequence[IceServer]], None],
+    ) -> None:
         self._guest = guest
         self._session = session
+        self._prepare = prepare
         self._connections: set[HostedConnection] = set()
+
+    def prepare(self, ice_servers: Sequence[IceServer]) -> None:
+        self._guest.call(self._prepare, ice_servers)
 
     def open(self, sink: RtcSink, ice_servers: Sequence[IceServer]) -> RtcConnection:
         connection = HostedConnection(self._guest, sink, self._connections.discard)
@@ -120,7 +130,7 @@ class HostedConnection:
         if self._max_message_size is None:
             raise NotOpenYet("the data channel is not open")
         data = frame if isinstance(frame, str | bytes) else bytes(frame)
-        size = len(data.encode() if isinstance(data, str) else data)
+        size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
         if size > self._max_message_size:
             raise MessageTooBig(f"{size} bytes; the far side takes {self._max_message_size}")
         self._handed_over += size

@@ -6,8 +6,9 @@ TURN server alone. So every server is asked beforehand for a sign of life, in th
 going to ask it: the same address family, transport and TLS, and a request that leaves nothing
 behind in the server.
 
-A connection waits ``GRACE`` seconds for that at most. A server that takes longer serves later
-connections, which do not wait for it; nor does any for one that is known to be dead.
+That begins when the peer is opened, and connections wait for ``GRACE`` seconds from then on at
+most, the offer and the answer of one together. A server that takes longer serves later ones; one
+that is known to be dead is not waited for at all.
 
 One thing is left to aiortc's own five seconds: a server that answers us and then is silent
 when aiortc asks, or that one of several network interfaces does not reach.
@@ -19,6 +20,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -57,6 +59,13 @@ class IceServers:
         self._known: dict[str, _Server] = {}
         self._named: set[str] = set()
         "What the log has already been told."
+
+    def prepare(self, servers: Sequence[IceServer]) -> None:
+        """Ask them all now, so that no connection has to wait for the answers."""
+        with suppress(ValueError):  # is for the connection to raise
+            for offer in _offers(servers):
+                if offer.kind:
+                    self._ask(offer)
 
     async def usable(self, servers: Sequence[IceServer]) -> list[IceServer]:
         """The first STUN and the first TURN server that answer, with one URL each.

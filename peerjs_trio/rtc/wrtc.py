@@ -13,7 +13,7 @@ import gc
 import importlib.metadata
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import webrtc
@@ -29,6 +29,9 @@ _log = logging.getLogger("peerjs_trio")
 
 TESTED_VERSIONS: Final = frozenset({"0.1.0"})
 "Of wrtc, which promises no compatibility between versions before its 1.0."
+
+GOODBYE: Final = 0.5
+"Seconds a far side has for hearing that a connection ends. It takes a round trip."
 
 _warned: set[str] = set()
 
@@ -164,5 +167,14 @@ class WrtcSession(Session):
             self._on_dtls_failed()
 
     async def _close(self, operator: asyncio.Task[None] | None) -> None:
+        if self._channel is not None and self._channel.ready_state != "closed":
+            # The end of a connection is one datagram, which may be lost; that of a channel is
+            # repeated until the far side has it.
+            closed = asyncio.Event()
+            self._channel.on("close", lambda _: closed.set())
+            self._channel.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    await closed.wait()
         if self._pc is not None:
             self._pc.close()

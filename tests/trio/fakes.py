@@ -23,7 +23,14 @@ from peerjs_trio.background import open_background
 from peerjs_trio.rtc.engine import Frame, IceServer, RtcSink
 from peerjs_trio.websocket import Socket, TransportError
 
-__all__ = ["FakeNetwork", "FakeRtc", "FakeSocket", "open_fake_network", "virtual_time"]
+__all__ = [
+    "FakeEngine",
+    "FakeNetwork",
+    "FakeRtc",
+    "FakeSocket",
+    "open_fake_network",
+    "virtual_time",
+]
 
 ROOM = 64 * 1024
 "Bytes a fake channel takes before it is full."
@@ -173,8 +180,12 @@ class FakeEngine:
     def __init__(self, network: FakeNetwork) -> None:
         self.network = network
         self.open_connections: list[FakeRtc] = []
+        self.prepared: list[IceServer] = []
         self._jobs: deque[Callable[[], object]] = deque()
         self._news = anyio.Event()
+
+    def prepare(self, ice_servers: Sequence[IceServer]) -> None:
+        self.prepared += ice_servers
 
     def open(self, sink: RtcSink, ice_servers: Sequence[IceServer]) -> FakeRtc:
         rtc = FakeRtc(self, sink)

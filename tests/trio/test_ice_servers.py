@@ -34,6 +34,9 @@ class Asker:
         with trio.fail_after(LIMIT):
             return await self._guest.run(self._servers.usable, servers)
 
+    async def prepare(self, *servers: IceServer) -> None:
+        self._guest.call(self._servers.prepare, servers)
+
     async def close(self) -> None:
         with trio.fail_after(LIMIT):
             await self._guest.run(self._servers.aclose)
@@ -79,6 +82,26 @@ async def test_one_of_each_kind_is_chosen(endless_grace: None) -> None:
     async with udp_server(math.inf) as one, udp_server(math.inf) as two, asker() as ask:
         assert await ask.usable(one.stun, one.turn, two.turn, two.stun) == [one.stun, one.turn]
         assert await ask.usable(two.turn, one.stun) == [one.stun, two.turn]
+
+
+@pytest.mark.trio
+async def test_who_was_asked_beforehand_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, endless_patience: None
+) -> None:
+    """The grace is counted from the question, not from the first connection."""
+    async with udp_server() as dead, asker() as ask:
+        await ask.prepare(dead.stun, dead.turn)
+        await dead.asked(2)
+        monkeypatch.setattr(ice_servers, "GRACE", 0)
+        assert await ask.usable(dead.stun, dead.turn) == []
+
+
+@pytest.mark.trio
+async def test_nonsense_beforehand_is_left_to_the_connection() -> None:
+    async with asker() as ask:
+        await ask.prepare(IceServer("nonsense"))
+        with pytest.raises(ValueError, match="malformed uri"):
+            await ask.usable(IceServer("nonsense"))
 
 
 @pytest.mark.trio

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -13,7 +13,8 @@ import trio
 import peerjs_trio
 from peerjs_proto import events
 from peerjs_trio.peer import Peer, open_peer
-from tests.trio.fakes import FakeNetwork, open_fake_network, virtual_time
+from peerjs_trio.rtc.engine import IceServer
+from tests.trio.fakes import FakeEngine, FakeNetwork, open_fake_network, virtual_time
 
 pytestmark = pytest.mark.trio(run=virtual_time)
 
@@ -47,6 +48,25 @@ async def test_with_an_id_and_without(network: FakeNetwork) -> None:
         assert repr(alice) == "<Peer 'alice', open>"
     assert not alice.is_open
     assert not network.sockets
+
+
+async def test_the_engine_hears_of_the_servers_before_the_first_connection(
+    network: FakeNetwork,
+) -> None:
+    engines = []
+
+    @asynccontextmanager
+    async def engine() -> AsyncIterator[FakeEngine]:
+        async with network.engine() as made:
+            engines.append(made)
+            yield made
+
+    ice_servers = [{"urls": "stun:127.0.0.1"}]
+    async with open_peer(
+        server="http://127.0.0.1:9000/", transport=network, engine=engine, ice_servers=ice_servers
+    ):
+        (made,) = engines
+        assert made.prepared == [IceServer("stun:127.0.0.1")]
 
 
 async def test_leaving_says_leave(network: FakeNetwork) -> None:
