@@ -1,43 +1,82 @@
-"""``python -m bench [TABLE ...] [--rounds N] [--json FILE]``, from the root of the repository."""
+"""``python -m bench [TABLE ...]``, from the root of the repository. See README.md."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
-from bench import binarypack, signaling
+from bench import binarypack, goals, ping, signaling, throughput
 from bench.measure import MIN_ROUNDS
 from bench.table import Table
 
-TABLES: Final[dict[str, Callable[[int], Table]]] = {
+
+class Measure(Protocol):
+    """What a module of one table has."""
+
+    def __call__(self, rounds: int, *, quick: bool = False) -> Table:
+        """``quick``: as little as shows that it works; the figures mean nothing."""
+        ...
+
+
+TABLES: Final[dict[str, Measure]] = {
     "binarypack": binarypack.measure,
     "signaling": signaling.measure,
+    "throughput": throughput.measure,
+    "ping": ping.measure,
 }
+
+ROUNDS: Final = {"throughput": 5}
+"""Of tables whose samples are long; the others have 9."""
+
+LIBRARIES: Final = ("aiortc", "aioice", "wrtc", "trio", "anyio", "msgpack")
+"""Their versions stand beside the results."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)}")
-    parser.add_argument("--rounds", type=int, default=9, help="a measurement; the median counts")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    parser.add_argument("--rounds", type=int, help="of a measurement; the median counts")
+    parser.add_argument("--quick", action="store_true", help="only see that it works")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the results there; other tables stay"
+    )
     options = parser.parse_args()
     if unknown := set(options.tables) - set(TABLES):
         parser.error(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}")
-    if options.rounds < MIN_ROUNDS:
+    if options.rounds is not None and options.rounds < MIN_ROUNDS:
         parser.error(f"a median of fewer than {MIN_ROUNDS} rounds says nothing")
 
-    results = {}
+    results: dict[str, Any] = {}
+    if options.json and options.json.exists():
+        results = json.loads(options.json.read_text())["tables"]
     for name in options.tables or TABLES:
-        table = TABLES[name](options.rounds)
+        rounds = 1 if options.quick else options.rounds or ROUNDS.get(name, 9)
+        table = TABLES[name](rounds, quick=options.quick)
         print(f"{name}: {table.title}\n\n{table.text()}\n", flush=True)
         results[name] = table.as_json()
-    if options.json:
-        python = f"{platform.python_implementation()} {platform.python_version()}"
-        options.json.write_text(json.dumps({"python": python, "tables": results}, indent=1) + "\n")
+        summary = goals.judge(results)
+        results["goals"] = summary.as_json()
+        if options.json:  # at once: a later table may fail
+            options.json.write_text(json.dumps(about() | {"tables": results}, indent=1) + "\n")
+    if summary.rows:
+        print(f"goals: {summary.title}\n\n{summary.text()}")
+
+
+def about() -> dict[str, Any]:
+    """What the figures depend on."""
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return {"python": python, "cpus": os.cpu_count(), "versions": versions}
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ from peerjs_proto.serializer import Frame, Message
 __all__ = ["VALUES", "measure"]
 
 
-def measure(rounds: int) -> Table:
+def measure(rounds: int, *, quick: bool = False) -> Table:
     contests: list[tuple[Timer, Timer]] = []
     with run_node() as node:
         for out, back, value in _ROWS.values():
             packed = pack(value)
             contests += ((timer(_JOBS[job](value)), node.timer(job, packed)) for job in (out, back))
-        timed = iter(compare(contests, rounds=rounds))
+        timed = iter(compare(contests, rounds=rounds, quick=quick))
         return Table(
             f"µs of CPU, and how many times as fast as Node {node.version}",
             ["value", "pack", "Node", "ratio", "unpack", "Node", "ratio"],

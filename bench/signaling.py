@@ -17,7 +17,7 @@ from peerjs_proto.server_io import SendText
 __all__ = ["OFFER", "measure"]
 
 
-def measure(rounds: int) -> Table:
+def measure(rounds: int, *, quick: bool = False) -> Table:
     jobs: dict[str, Callable[[], Any]] = {
         "json.loads and json.dumps": _bare,
         "messages.decode": lambda: messages.decode(OFFER),
@@ -31,7 +31,7 @@ def measure(rounds: int) -> Table:
         theirs = node.timer("json", OFFER.encode())
         contests = [(timer(job), other) for job in jobs.values() for other in (bare, theirs)]
         contests.append((timer(_relayed_json), timer(_relay())))
-        timed = iter(compare(contests, rounds=rounds))
+        timed = iter(compare(contests, rounds=rounds, quick=quick))
     rows: list[list[str | float]] = []
     for name in jobs:
         to_bare, to_node = next(timed), next(timed)

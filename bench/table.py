@@ -12,19 +12,20 @@ class Table(NamedTuple):
 
     title: str
     columns: list[str]
-    "The first names the row; the others are numbers."
     rows: list[list[str | float]]
+    "Words that name the row, then numbers."
     note: str = ""
 
     def text(self) -> str:
         """Columns under each other, and the note."""
         lines = [self.columns, *([_cell(value) for value in row] for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        left = [isinstance(value, str) for value in self.rows[0]]
         texts = [
             "  ".join(
-                cell.rjust(width) if at else cell.ljust(width)
-                for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-            )
+                cell.ljust(width) if is_word else cell.rjust(width)
+                for cell, width, is_word in zip(line, widths, left, strict=True)
+            ).rstrip()
             for line in lines
         ]
         return "\n".join([*texts, *([f"\n{self.note}"] if self.note else [])])
@@ -37,4 +38,6 @@ class Table(NamedTuple):
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, int):
+        return f"{value:,}"
     return f"{value:.2f}" if value < 100 else f"{value:,.0f}"

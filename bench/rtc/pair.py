@@ -1,0 +1,123 @@
+"""Two connected ends in one process or two, and what can be measured between them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Final, NamedTuple
+
+from bench.rtc.worker import Worker, run_worker
+
+__all__ = ["ENGINES", "FORMS", "Pair", "Pings", "Transfer", "has_bare", "has_ours", "run_pair"]
+
+ENGINES: Final = ("aiortc", "wrtc")
+FORMS: Final = ("stepped", "thread")
+"Of our guest loop."
+
+_MODULES: Final = {"aiortc": "aiortc", "wrtc": "webrtc"}
+
+
+def has_bare(engine: str) -> bool:
+    """Whether the engine itself is installed."""
+    return importlib.util.find_spec(_MODULES[engine]) is not None
+
+
+def has_ours(engine: str) -> bool:
+    """Whether we have an engine of that name, and it is installed."""
+    return has_bare(engine) and importlib.util.find_spec(f"peerjs_trio.rtc.{engine}") is not None
+
+
+class Transfer(NamedTuple):
+    """Values that have crossed."""
+
+    mib: float
+    seconds: float
+    "From the first call to the last value."
+    cpu: float
+    "Seconds of all threads of all processes."
+
+    @property
+    def speed(self) -> float:
+        """MiB a second."""
+        return self.mib / self.seconds
+
+    @property
+    def cost(self) -> float:
+        """Seconds of CPU a MiB."""
+        return self.cpu / self.mib
+
+
+class Pings(NamedTuple):
+    """Round trips, one after the other."""
+
+    seconds: list[float]
+    "Of each."
+    cpu: float
+    "Seconds of all threads of all processes, for all of them."
+
+
+class Pair:
+    """Made by :func:`run_pair`. ``line`` names one of its connections."""
+
+    def __init__(self, here: Worker, there: Worker) -> None:
+        self._here = here
+        self._there = there
+        self._workers = [here] if here is there else [here, there]
+
+    def transfer(self, line: str, size: int, count: int) -> Transfer:
+        """So many values of so many bytes, from here to there."""
+        receive = self._there.begin("receive", f"b {line}", count)
+        before = self._cpu()  # and with its answer we know that the other end is ready
+        began = self._here.ask("send", f"a {line}", size, count)
+        ended = receive()
+        return Transfer(size * count / 2**20, ended - began, self._cpu() - before)
+
+    def ping(self, line: str, size: int, count: int) -> Pings:
+        """So many round trips of so many bytes, from here."""
+        echo = self._there.begin("echo", f"b {line}", count)
+        before = self._cpu()
+        seconds = self._here.ask("ping", f"a {line}", size, count)
+        echo()
+        return Pings(seconds, self._cpu() - before)
+
+    def _cpu(self) -> float:
+        seconds: float = sum(worker.ask("cpu") for worker in self._workers)
+        return seconds
+
+
+@contextmanager
+def run_pair(
+    engine: str, form: str | None, processes: int, lines: Sequence[str] = ("bare",)
+) -> Iterator[Pair]:
+    """Two ends in one process or two, as long as the block lasts.
+
+    ``form`` is our guest loop's, and ``lines`` the serializations to connect by. Without a
+    form it is the bare engine, which has one line, ``"bare"``.
+    """
+    arguments = ["bare", engine] if form is None else ["ours", engine, form]
+    with ExitStack() as stack:
+        here = stack.enter_context(run_worker(*arguments))
+        there = here if processes == 1 else stack.enter_context(run_worker(*arguments))
+        if form is None:
+            _connect_bare(here, there)
+        else:
+            _connect_ours(here, there, lines)
+        yield Pair(here, there)
+
+
+def _connect_bare(here: Worker, there: Worker) -> None:
+    answer = there.ask("answer", "b bare", here.ask("offer", "a bare"))
+    here.ask("accept", "a bare", answer)
+    here.ask("opened", "a bare")
+    there.ask("opened", "b bare")
+
+
+def _connect_ours(here: Worker, there: Worker, serializations: Sequence[str]) -> None:
+    url = here.ask("serve")
+    here.ask("join", "a", url)
+    there.ask("join", "b", url)
+    for serialization in serializations:
+        accepted = there.begin("accept", "b")
+        here.ask("dial", "a", "b", serialization)
+        accepted()
