@@ -52,6 +52,7 @@ def main() -> None:
         parser.error(f"a median of fewer than {MIN_ROUNDS} rounds says nothing")
 
     results: dict[str, Any] = {}
+    summary = goals.judge(results)
     if options.json and options.json.exists():
         results = json.loads(options.json.read_text())["tables"]
     for name in options.tables or TABLES:

@@ -12,11 +12,13 @@ from bench.rtc.line import Job, do_jobs
 
 
 async def work(*arguments: str) -> None:
-    async with _jobs(*arguments) as jobs:
+    async with open_jobs(*arguments) as jobs:
         await do_jobs(jobs)
 
 
-def _jobs(kind: str, engine: str, form: str = "") -> AbstractAsyncContextManager[dict[str, Job]]:
+def open_jobs(
+    kind: str, engine: str, form: str = ""
+) -> AbstractAsyncContextManager[dict[str, Job]]:
     # Imported late: the bare engines are measured without trio, or anything of ours.
     if kind == "bare":
         from bench.rtc.bare import open_bare
