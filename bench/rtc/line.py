@@ -6,11 +6,14 @@ import json
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 
 __all__ = ["Job", "Line", "do_jobs", "line_jobs"]
+
+_PATIENCE: Final = 120.0
+"Seconds for one job; the longest sample takes some ten."
 
 Job = Callable[..., Coroutine[Any, Any, Any]]
 """Takes and returns what JSON holds."""
@@ -61,11 +64,14 @@ async def do_jobs(jobs: Mapping[str, Job]) -> None:
     """Do what stdin says, all at once: a line ``[number, job, arguments …]`` each.
 
     Answers ``[number, result]`` on stdout; ends with stdin. anyio is for these pipes alone:
-    on asyncio, a bare engine's lines are asyncio's and know nothing of it.
+    on asyncio, a bare engine's lines are asyncio's and know nothing of it. A job that takes too
+    long ends the worker, and with it the bench: better than to wait for what was lost.
     """
 
     async def do(number: int, job: str, arguments: list[Any]) -> None:
-        print(json.dumps([number, await jobs[job](*arguments)]), flush=True)
+        with anyio.fail_after(_PATIENCE):
+            result = await jobs[job](*arguments)
+        print(json.dumps([number, result]), flush=True)
 
     async with anyio.create_task_group() as tasks:
         async for text in anyio.wrap_file(sys.stdin):
