@@ -113,7 +113,7 @@ def _row(cell: _Cell, ours: list[Transfer], theirs: list[Transfer]) -> list[str 
 
 def _cells(quick: bool) -> Iterator[_Cell]:
     for engine in filter(has_bare, ENGINES):
-        long, short = (0.0, 0.0) if quick else (1.2, 0.7)
+        long, short = (0.0, 0.0) if quick else (1.0, 0.6)
         # What the goals speak of, in all ways; the bare engine stands between ours.
         for processes in (2,) if quick else (1, 2):
             forms = FORMS if has_ours(engine) else ()
