@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -77,6 +77,7 @@ def sizes(rows: Rows) -> Figure:
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.set_xticks([in_bytes(text) for text in TICKS], TICKS)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.yaxis.set_minor_formatter(FuncFormatter(lambda _value, _: ""))
         axis.set(title=f"{engine}, two processes", xlabel="size of a value", ylabel="MiB/s")
@@ -195,7 +196,7 @@ def bars(
 
 def number_text(value: float) -> str:
     """Three digits that say something."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
 def finish(axis: Axes, title: str) -> None:
