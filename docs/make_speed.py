@@ -133,7 +133,9 @@ def cell(value: Any) -> str:
     """As ``python -m bench`` prints it."""
     if isinstance(value, float):
         return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value).replace("≥ ", "≥&nbsp;").replace("≤ ", "≤&nbsp;")
 
 
 def capitalized(title: str) -> str:
