@@ -37,7 +37,7 @@ PICTURES = {
     "throughput": ("throughput-sizes", "throughput-ratios"),
     "ping": ("ping",),
     "connecting": ("connecting",),
-    "many": ("many",),
+    "many": ("many", "many-cpu"),
     "memory": ("memory",),
     "browser": ("browser",),
     "lossy": ("lossy",),

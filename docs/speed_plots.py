@@ -35,7 +35,9 @@ UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}
 
 
 def draw(tables: Mapping[str, Any], pictures: Mapping[str, Sequence[str]], folder: Path) -> None:
-    """Write every plot whose table is there."""
+    """Write every plot whose table is there, and nothing else is left."""
+    for path in folder.glob("*.svg"):
+        path.unlink()
     # The same figures make the same file; text stays text.
     with mpl.rc_context({"svg.hashsalt": "peerjs", "svg.fonttype": "none", "font.size": 9}):
         for name, names in pictures.items():
@@ -219,9 +221,14 @@ DRAWN: Mapping[str, Callable[[Rows], Figure]] = {
         stacked=True,
     ),
     "many": partial(bars_of, columns=["KiB each"], title="KiB of memory for each connection"),
+    "many-cpu": partial(
+        bars_of,
+        columns=["idle, % of a core", "busy, % of a core"],
+        title="CPU of all connections, % of a core",
+    ),
     "memory": partial(
         bars_of, columns=["sender", "receiver"], title="MiB above what was in use before"
     ),
-    "browser": partial(bars_of, columns=["raw", "binary"], title="MiB/s"),
+    "browser": partial(bars_of, columns=["first", "raw", "binary"], title="MiB/s"),
     "lossy": partial(bars_of, columns=["MiB/s"], title="MiB/s"),
 }
