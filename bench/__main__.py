@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bench import binarypack, goals, ping, signaling, throughput
+from bench import binarypack, connecting, goals, ping, signaling, throughput
 from bench.measure import MIN_ROUNDS
 from bench.table import Table
 
@@ -28,6 +28,7 @@ TABLES: Final[dict[str, Measure]] = {
     "signaling": signaling.measure,
     "throughput": throughput.measure,
     "ping": ping.measure,
+    "connecting": connecting.measure,
 }
 
 ROUNDS: Final = {"throughput": 5}

@@ -1,0 +1,34 @@
+"""The engines of ours by name, for the tables that compare them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from typing import Final, Literal, cast
+
+from peerjs_trio.guest import Form
+from peerjs_trio.rtc.engine import EngineFactory
+
+__all__ = ["FORMS", "EngineName", "engine_factory", "engines"]
+
+EngineName = Literal["aiortc", "wrtc"]
+
+FORMS: Final[tuple[Form, ...]] = ("stepped", "thread")
+
+
+def engines() -> Sequence[EngineName]:
+    """Those that are installed."""
+    with_wrtc = _can_import("webrtc") and _can_import("peerjs_trio.rtc.wrtc")
+    return ("aiortc", "wrtc") if with_wrtc else ("aiortc",)
+
+
+def engine_factory(name: EngineName, form: Form = "stepped") -> EngineFactory:
+    """The ``engine=`` of ``open_peer``."""
+    module = importlib.import_module(f"peerjs_trio.rtc.{name}")
+    open_engine = getattr(module, f"open_{name}_engine")
+    return cast(EngineFactory, lambda: open_engine(form=form))
+
+
+def _can_import(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
