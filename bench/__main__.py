@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bench import binarypack, connecting, goals, ping, signaling, throughput
+from bench import binarypack, connecting, goals, many, memory, ping, signaling, throughput
 from bench.measure import MIN_ROUNDS
 from bench.table import Table
 
@@ -29,6 +29,8 @@ TABLES: Final[dict[str, Measure]] = {
     "throughput": throughput.measure,
     "ping": ping.measure,
     "connecting": connecting.measure,
+    "many": many.measure,
+    "memory": memory.measure,
 }
 
 ROUNDS: Final = {"throughput": 5}

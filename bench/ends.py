@@ -1,7 +1,8 @@
 """What two peers do for each other in these tables; bench/page.js does the same in a page.
 
 Whoever dials names a job in the metadata, and takes the time. ``sink``: after every ``count``
-values, one comes back. ``echo``: each comes back. ``idle``: nothing does.
+values, one comes back. ``echo``: each comes back. ``idle``: nothing does. ``figures``: what the
+far process has used, each time it is asked.
 """
 
 from __future__ import annotations
@@ -9,13 +10,29 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
-from peerjs_trio import DataConnection, Peer
+from bench.engines import EngineName, engine_factory
+from bench.processes import memory_now, reset_peak
+from peerjs_trio import DataConnection, Peer, open_peer
+from peerjs_trio.guest import Form
 
-__all__ = ["ping", "serve_peer", "upload"]
+__all__ = ["Figures", "far_figures", "figures", "ping", "serve_far", "serve_peer", "upload"]
+
+
+def serve_far(
+    url: str, id: str, engine: EngineName, count: int, *, form: Form = "stepped", seconds: float
+) -> None:
+    """A process of its own for :func:`serve_peer`, which has so many seconds."""
+
+    async def serve() -> None:
+        with trio.fail_after(seconds):
+            async with open_peer(id, server=url, engine=engine_factory(engine, form)) as peer:
+                await serve_peer(peer, count)
+
+    trio.run(serve)
 
 
 async def serve_peer(peer: Peer, count: int = 1) -> None:
@@ -25,6 +42,32 @@ async def serve_peer(peer: Peer, count: int = 1) -> None:
             connection = await anext(peer.incoming_connections())
             job = _JOBS[connection.metadata["job"]]
             nursery.start_soon(job, connection)
+
+
+class Figures(NamedTuple):
+    """What a process has used."""
+
+    pss: float
+    "MiB, proportional: what is shared counts by its share."
+    rss: float
+    "MiB."
+    peak: float
+    "MiB, the largest RSS since it was last reset."
+    cpu: float
+    "Seconds."
+
+
+def figures(*, reset: bool = False) -> Figures:
+    """Of this process; ``reset`` lets the peak begin again."""
+    if reset:
+        reset_peak()
+    return Figures(*memory_now(), time.process_time())
+
+
+async def far_figures(connection: DataConnection, *, reset: bool = False) -> Figures:
+    """Of the process at the far end, which does the job ``figures``."""
+    await connection.send(reset)
+    return Figures(**await connection.receive())
 
 
 async def _sink(connection: DataConnection) -> None:
@@ -46,10 +89,16 @@ async def _idle(connection: DataConnection) -> None:
         pass
 
 
+async def _figures(connection: DataConnection) -> None:
+    async for reset in connection:
+        await connection.send(figures(reset=reset)._asdict())
+
+
 _JOBS: dict[str, Callable[[DataConnection], Awaitable[None]]] = {
     "sink": _sink,
     "echo": _echo,
     "idle": _idle,
+    "figures": _figures,
 }
 
 
