@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bench import binarypack, connecting, goals, many, memory, ping, signaling, throughput
+from bench import binarypack, browser, connecting, goals, many, memory, ping, signaling, throughput
 from bench.measure import MIN_ROUNDS
 from bench.table import Table
 
@@ -31,6 +31,7 @@ TABLES: Final[dict[str, Measure]] = {
     "connecting": connecting.measure,
     "many": many.measure,
     "memory": memory.measure,
+    "browser": browser.measure,
 }
 
 ROUNDS: Final = {"throughput": 5}

@@ -76,7 +76,7 @@ async def _sink(connection: DataConnection) -> None:
     async for _ in connection:
         seen += 1
         if seen % every == 0:
-            await connection.send(b"all" if connection.serialization == "raw" else seen)
+            await connection.send("all")
 
 
 async def _echo(connection: DataConnection) -> None:
