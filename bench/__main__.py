@@ -10,7 +10,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bench import binarypack, browser, connecting, goals, many, memory, ping, signaling, throughput
+from bench import (
+    binarypack,
+    browser,
+    connecting,
+    goals,
+    lossy,
+    many,
+    memory,
+    ping,
+    signaling,
+    throughput,
+)
 from bench.measure import MIN_ROUNDS
 from bench.table import Table
 
@@ -32,9 +43,10 @@ TABLES: Final[dict[str, Measure]] = {
     "many": many.measure,
     "memory": memory.measure,
     "browser": browser.measure,
+    "lossy": lossy.measure,
 }
 
-ROUNDS: Final = {"throughput": 5}
+ROUNDS: Final = {"throughput": 5, "browser": 5, "lossy": 5}
 """Of tables whose samples are long; the others have 9."""
 
 LIBRARIES: Final = ("aiortc", "aioice", "wrtc", "trio", "anyio", "msgpack")

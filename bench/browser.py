@@ -68,7 +68,10 @@ def measure(rounds: int, *, quick: bool = False) -> Table:
             speed = total / _MIB / median(taken[kind])
             row += [speed, speed / base.setdefault(kind, speed)]
         rows.append([*row, median(taken["ping"]) * 1e3])
-    columns = ["from, to", "first", "ratio", "raw", "ratio", "binary", "ratio", "ping p50, ms"]
+    columns = [
+        *("from, to", "first", "ratio of first", "raw", "ratio of raw"),
+        *("binary", "ratio of binary", "ping p50, ms"),
+    ]
     note = _NOTE.format(rounds=rounds, total=total // _MIB)
     return Table("pages and Python", columns, rows, note)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from statistics import median
@@ -13,8 +13,8 @@ from typing import Any, Final, cast
 
 import trio
 
-from bench import bare
-from bench.engines import FORMS, EngineName, engine_factory, engines
+from bench import steps
+from bench.engines import FORMS, EngineName, bare_engines, engine_factory, engines
 from bench.processes import serving, together
 from bench.table import Table
 from peerjs_trio import open_peer
@@ -44,31 +44,32 @@ _PATIENCE: Final = 120.0
 Sample = dict[str, float]
 """Milliseconds by column."""
 
+Job = Callable[[], list[Sample]]
+
 
 def measure(rounds: int, *, quick: bool = False) -> Table:
-    times = _WARM_UP + (2 if quick else 10)
+    times = 2 if quick else 10
     alive: dict[str, list[Sample]] = {}
     dead: dict[str, list[Sample]] = {}
     with serving() as url, _silence() as port:
-        for _ in range(rounds):
-            for name in engines():
-                for form in FORMS:
-                    job = partial(_ours, url, name, form, times)
-                    alive.setdefault(f"{name}, {form}", []).extend(together(job)[0][_WARM_UP:])
-                job = partial(_bare, name, times)
-                alive.setdefault(f"{name}, bare", []).extend(together(job)[0][_WARM_UP:])
+        contests: dict[str, Job] = {}
+        for name in engines():
+            for form in FORMS:
+                contests[f"{name}, {form}"] = partial(_ours, url, name, form, times)
+        for name in bare_engines():
+            contests[f"{name}, bare"] = partial(_bare, name, times)
         # These wait for an answer that does not come: they can do so side by side.
-        jobs = {
-            f"{name}, {whose}, {what}": job
-            for what, server in _dead_servers(port).items()
-            for name in engines()
-            for whose, job in {
-                "ours": partial(_ours, url, name, "stepped", 1, [server]),
-                "bare": partial(_bare, name, 1, [server]),
-            }.items()
-        }
+        waits: dict[str, Job] = {}
+        for what, server in _dead_servers(port).items():
+            for name in engines():
+                waits[f"{name}, ours, {what}"] = partial(_ours, url, name, "stepped", 1, [server])
+            for name in bare_engines():
+                waits[f"{name}, bare, {what}"] = partial(_bare, name, 1, [server])
         for _ in range(rounds):
-            for what, samples in zip(jobs, together(*jobs.values()), strict=True):
+            for what, job in contests.items():
+                alive.setdefault(what, []).extend(together(job)[0])
+        for _ in range(rounds):
+            for what, samples in zip(waits, together(*waits.values()), strict=True):
                 dead.setdefault(what, []).extend(samples)
     rows = [_row(what, samples) for what, samples in {**alive, **dead}.items()]
     return Table("connect() on one machine", list(_COLUMNS), rows, _NOTE)
@@ -89,6 +90,7 @@ def _row(what: str, samples: Sequence[Sample]) -> list[str | float]:
 def _ours(
     url: str, name: EngineName, form: Form, times: int, servers: Sequence[dict[str, str]] = ()
 ) -> list[Sample]:
+    trio.run(_connect_ours, url, name, form, _WARM_UP, ())
     return trio.run(_connect_ours, url, name, form, times, servers)
 
 
@@ -185,6 +187,8 @@ class _Watched:
 def _bare(name: EngineName, times: int, servers: Sequence[dict[str, str]] = ()) -> list[Sample]:
     async def run() -> list[Sample]:
         async with asyncio.timeout(_PATIENCE):
+            for _ in range(_WARM_UP):
+                await _connect_bare(name, ())
             return [await _connect_bare(name, servers) for _ in range(times)]
 
     return asyncio.run(run())
@@ -192,8 +196,8 @@ def _bare(name: EngineName, times: int, servers: Sequence[dict[str, str]] = ()) 
 
 async def _connect_bare(name: EngineName, servers: Sequence[dict[str, str]]) -> Sample:
     begin = time.perf_counter()
-    near, far = bare.open_end(name, servers), bare.open_end(name, servers)
-    _, offered, answered, opened = await bare.connect(near, far)
+    near, far = steps.open_end(name, servers), steps.open_end(name, servers)
+    _, offered, answered, opened = await steps.connect(near, far)
     await far.opened.wait()
     await near.close()
     await far.close()

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Sequence
 from typing import Final, Literal, cast
 
+from bench.rtc.pair import has_bare, has_ours
 from peerjs_trio.guest import Form
 from peerjs_trio.rtc.engine import EngineFactory
 
-__all__ = ["FORMS", "EngineName", "engine_factory", "engines"]
+__all__ = ["FORMS", "EngineName", "bare_engines", "engine_factory", "engines"]
 
 EngineName = Literal["aiortc", "wrtc"]
+
+_NAMES: Final[tuple[EngineName, ...]] = ("aiortc", "wrtc")
 
 FORMS: Final[tuple[Form, ...]] = ("stepped", "thread")
 
 
 def engines() -> Sequence[EngineName]:
-    """Those that are installed."""
-    with_wrtc = _can_import("webrtc") and _can_import("peerjs_trio.rtc.wrtc")
-    return ("aiortc", "wrtc") if with_wrtc else ("aiortc",)
+    """Those of ours that are installed."""
+    return [name for name in _NAMES if has_ours(name)]
+
+
+def bare_engines() -> Sequence[EngineName]:
+    """Those that are installed, whether we can use them or not."""
+    return [name for name in _NAMES if has_bare(name)]
 
 
 def engine_factory(name: EngineName, form: Form = "stepped") -> EngineFactory:
@@ -28,7 +34,3 @@ def engine_factory(name: EngineName, form: Form = "stepped") -> EngineFactory:
     module = importlib.import_module(f"peerjs_trio.rtc.{name}")
     open_engine = getattr(module, f"open_{name}_engine")
     return cast(EngineFactory, lambda: open_engine(form=form))
-
-
-def _can_import(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None

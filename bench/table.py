@@ -20,7 +20,9 @@ class Table(NamedTuple):
         """Columns under each other, and the note."""
         lines = [self.columns, *([_cell(value) for value in row] for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        left = [isinstance(value, str) for value in self.rows[0]]
+        left = [
+            all(isinstance(cell, str) for cell in cells) for cells in zip(*self.rows, strict=True)
+        ]
         texts = [
             "  ".join(
                 cell.ljust(width) if is_word else cell.rjust(width)

@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from bench.rtc.line import Job, line_jobs
+from bench.rtc.via import engine_via
 from peerjs_trio import DataConnection, Peer, open_peer, open_server
 
 __all__ = ["open_ours"]
@@ -65,8 +66,10 @@ async def open_ours(engine: str, form: str) -> AsyncIterator[dict[str, Job]]:
             url: str = (await tasks.start(_hold, open_server())).url
             return url
 
-        async def join(id: str, url: str) -> None:
-            peers[id] = await tasks.start(_hold, open_peer(id, server=url, engine=factory))
+        async def join(id: str, url: str, *via: Any) -> None:
+            """``via``: the host and port where all far sides are found, and nowhere else."""
+            engine = engine_via(factory, via) if via else factory
+            peers[id] = await tasks.start(_hold, open_peer(id, server=url, engine=engine))
 
         async def dial(id: str, other: str, serialization: str) -> None:
             # In order, as the bare channels are.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
+from bench.rtc.via import only_via
 from bench.rtc.worker import Worker, run_worker
 
 __all__ = ["ENGINES", "FORMS", "Pair", "Pings", "Transfer", "has_bare", "has_ours", "run_pair"]
@@ -26,6 +27,10 @@ def has_bare(engine: str) -> bool:
 def has_ours(engine: str) -> bool:
     """Whether we have an engine of that name, and it is installed."""
     return has_bare(engine) and importlib.util.find_spec(f"peerjs_trio.rtc.{engine}") is not None
+
+
+Via = tuple[tuple[str, int], tuple[str, int]]
+"""Two addresses of a relay."""
 
 
 class Transfer(NamedTuple):
@@ -88,35 +93,45 @@ class Pair:
 
 @contextmanager
 def run_pair(
-    engine: str, form: str | None, processes: int, lines: Sequence[str] = ("bare",)
+    engine: str,
+    form: str | None,
+    processes: int,
+    lines: Sequence[str] = ("bare",),
+    *,
+    via: Via | None = None,
 ) -> Iterator[Pair]:
     """Two ends in one process or two, as long as the block lasts.
 
     ``form`` is our guest loop's, and ``lines`` the serializations to connect by. Without a
-    form it is the bare engine, which has one line, ``"bare"``.
+    form it is the bare engine, which has one line, ``"bare"``. ``via``: where here finds there,
+    and there finds here, and nowhere else; such a pair can have one line.
     """
     arguments = ["bare", engine] if form is None else ["ours", engine, form]
     with ExitStack() as stack:
         here = stack.enter_context(run_worker(*arguments))
         there = here if processes == 1 else stack.enter_context(run_worker(*arguments))
         if form is None:
-            _connect_bare(here, there)
+            _connect_bare(here, there, via)
         else:
-            _connect_ours(here, there, lines)
+            _connect_ours(here, there, lines, via)
         yield Pair(here, there)
 
 
-def _connect_bare(here: Worker, there: Worker) -> None:
-    answer = there.ask("answer", "b bare", here.ask("offer", "a bare"))
-    here.ask("accept", "a bare", answer)
+def _connect_bare(here: Worker, there: Worker, via: Via | None) -> None:
+    offer = here.ask("offer", "a bare")
+    answer = there.ask("answer", "b bare", only_via(offer, via[1]) if via else offer)
+    here.ask("accept", "a bare", only_via(answer, via[0]) if via else answer)
     here.ask("opened", "a bare")
     there.ask("opened", "b bare")
 
 
-def _connect_ours(here: Worker, there: Worker, serializations: Sequence[str]) -> None:
+def _connect_ours(
+    here: Worker, there: Worker, serializations: Sequence[str], via: Via | None
+) -> None:
     url = here.ask("serve")
-    here.ask("join", "a", url)
-    there.ask("join", "b", url)
+    here_via, there_via = via or ((), ())
+    here.ask("join", "a", url, *here_via)
+    there.ask("join", "b", url, *there_via)
     for serialization in serializations:
         accepted = there.begin("accept", "b")
         here.ask("dial", "a", "b", serialization)

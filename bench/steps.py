@@ -1,7 +1,6 @@
-"""The engines alone, on plain asyncio: what ours is compared with.
+"""The engines alone connect, on plain asyncio and in one process; when each step was done.
 
-Two ends find each other by whatever carries their descriptions; :func:`connect` does it inside
-one process. Each end notes when ICE, DTLS and the channel were up.
+What they are like once they are connected is measured with :mod:`bench.rtc`.
 """
 
 from __future__ import annotations
@@ -15,37 +14,26 @@ from bench.engines import EngineName
 
 __all__ = ["BareEnd", "connect", "open_end"]
 
-HIGH_WATER = 1 << 20
-LOW_WATER = 1 << 18
-
 Description = dict[str, str]
 """A description's ``type`` and ``sdp``."""
 
 
 class BareEnd(Protocol):
-    """One RTCPeerConnection with one data channel, reliable and in order."""
+    """One RTCPeerConnection with one data channel."""
 
     opened: asyncio.Event
     stamps: dict[str, float]
     "Seconds of ``time.perf_counter`` at which ``ice``, ``dtls`` and ``channel`` were up."
-    on_message: Callable[[Any], object]
     on_candidate: Callable[[Any], object]
     "Where candidates go that are not in the descriptions."
 
-    async def offer(self, *, whole: bool = False) -> Description:
-        """``whole`` waits for all candidates, where the engine would send them one by one."""
-        ...
+    async def offer(self) -> Description: ...
 
-    async def answer(self, offer: Description, *, whole: bool = False) -> Description: ...
+    async def answer(self, offer: Description) -> Description: ...
 
     async def accept(self, answer: Description) -> None: ...
 
     def add_candidate(self, candidate: Any) -> None: ...
-
-    def send(self, message: bytes) -> None: ...
-
-    async def room(self) -> None:
-        """Wait until the channel has drained, if it is full."""
 
     async def close(self) -> None: ...
 
@@ -74,9 +62,7 @@ class _End:
     def __init__(self) -> None:
         self.opened = asyncio.Event()
         self.stamps: dict[str, float] = {}
-        self.on_message: Callable[[Any], object] = lambda _: None
         self.on_candidate: Callable[[Any], object] = lambda _: None
-        self._drained = asyncio.Event()
 
     def _note(self, what: str) -> None:
         self.stamps.setdefault(what, time.perf_counter())
@@ -98,12 +84,12 @@ class AiortcEnd(_End):
         self._pc.on("connectionstatechange", self._on_state)
         self._channel: RTCDataChannel | None = None
 
-    async def offer(self, *, whole: bool = False) -> Description:
+    async def offer(self) -> Description:
         self._adopt(self._pc.createDataChannel("bench"))
         await self._pc.setLocalDescription(await self._pc.createOffer())
         return self._described()
 
-    async def answer(self, offer: Description, *, whole: bool = False) -> Description:
+    async def answer(self, offer: Description) -> Description:
         await self.accept(offer)
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         return self._described()
@@ -115,16 +101,6 @@ class AiortcEnd(_End):
 
     def add_candidate(self, candidate: Any) -> None:
         raise AssertionError("aiortc has all candidates in its descriptions")
-
-    def send(self, message: bytes) -> None:
-        assert self._channel is not None
-        self._channel.send(message)
-
-    async def room(self) -> None:
-        assert self._channel is not None
-        if self._channel.bufferedAmount > HIGH_WATER:
-            self._drained.clear()
-            await self._drained.wait()
 
     async def close(self) -> None:
         await self._pc.close()
@@ -141,10 +117,7 @@ class AiortcEnd(_End):
 
     def _adopt(self, channel: Any) -> None:
         self._channel = channel
-        channel.bufferedAmountLowThreshold = LOW_WATER
-        channel.on("message", lambda message: self.on_message(message))
         channel.on("open", self._on_open)
-        channel.on("bufferedamountlow", self._drained.set)
         if channel.readyState == "open":
             self._on_open()
 
@@ -160,20 +133,19 @@ class WrtcEnd(_End):
         self._pc.on("iceconnectionstatechange", lambda _: self._on_state())
         self._pc.on("icecandidate", lambda event: self._on_candidate(event.candidate))
         self._channel: webrtc.RTCDataChannel | None = None
-        self._gathered = asyncio.Event()
         self._described_to_us = False
         self._early: list[Any] = []
         self._adding: set[asyncio.Task[None]] = set()
 
-    async def offer(self, *, whole: bool = False) -> Description:
+    async def offer(self) -> Description:
         self._adopt(self._pc.create_data_channel("bench"))
         await self._set_local(await self._pc.create_offer())
-        return await self._described(whole)
+        return self._described()
 
-    async def answer(self, offer: Description, *, whole: bool = False) -> Description:
+    async def answer(self, offer: Description) -> Description:
         await self.accept(offer)
         await self._set_local(await self._pc.create_answer())
-        return await self._described(whole)
+        return self._described()
 
     async def accept(self, answer: Description) -> None:
         import webrtc
@@ -193,16 +165,6 @@ class WrtcEnd(_End):
         self._adding.add(task)
         task.add_done_callback(self._adding.discard)
 
-    def send(self, message: bytes) -> None:
-        assert self._channel is not None
-        self._channel.send(message)
-
-    async def room(self) -> None:
-        assert self._channel is not None
-        if self._channel.buffered_amount > HIGH_WATER:
-            self._drained.clear()
-            await self._drained.wait()
-
     async def close(self) -> None:
         self._pc.close()
         await asyncio.sleep(0)
@@ -214,17 +176,13 @@ class WrtcEnd(_End):
         dtls = self._pc.sctp.transport
         dtls.on("statechange", lambda _: self._note("dtls") if dtls.state == "connected" else None)
 
-    async def _described(self, whole: bool) -> Description:
-        if whole:
-            await self._gathered.wait()
+    def _described(self) -> Description:
         local = self._pc.local_description
         assert local is not None
         return {"type": str(local.type.value), "sdp": local.sdp}
 
     def _on_candidate(self, candidate: Any) -> None:
-        if candidate is None:
-            self._gathered.set()
-        else:
+        if candidate is not None:  # that is the end of them
             self.on_candidate(candidate)
 
     def _on_state(self) -> None:
@@ -233,9 +191,6 @@ class WrtcEnd(_End):
 
     def _adopt(self, channel: Any) -> None:
         self._channel = channel
-        channel.buffered_amount_low_threshold = LOW_WATER
-        channel.on("message", lambda event: self.on_message(event.data))
         channel.on("open", lambda _: self._on_open())
-        channel.on("bufferedamountlow", lambda _: self._drained.set())
         if channel.ready_state.value == "open":
             self._on_open()
