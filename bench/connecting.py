@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -90,6 +91,7 @@ def _row(what: str, samples: Sequence[Sample]) -> list[str | float]:
 def _ours(
     url: str, name: EngineName, form: Form, times: int, servers: Sequence[dict[str, str]] = ()
 ) -> list[Sample]:
+    logging.getLogger("peerjs_trio").setLevel(logging.ERROR)  # that a server is silent is no news
     trio.run(_connect_ours, url, name, form, _WARM_UP, ())
     return trio.run(_connect_ours, url, name, form, times, servers)
 
