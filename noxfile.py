@@ -19,11 +19,15 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 CHECKED = [
     *("peerjs_proto", "peerjs_trio", "tests", "examples", "bench", "fuzz"),
-    *("docs/conf.py", "docs/make_states.py", "noxfile.py"),
+    *("docs/conf.py", "docs/make_speed.py", "docs/make_states.py", "docs/speed_plots.py"),
+    "noxfile.py",
 ]
 
 BROWSER = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
 """Programs that the browser tests need, and Debian's packages of them."""
+
+TURN = {"turnserver": "coturn"}
+"""The same for the tests of STUN and TURN."""
 
 
 @nox.session
@@ -37,7 +41,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The whole test suite, with a browser. Arguments after -- go to pytest."""
-    provide_browser(session)
+    provide(session, BROWSER | TURN)
     session.install("-e", ".[all]", *group("test"))
     session.run("python", "-m", "pytest", *session.posargs)
 
@@ -59,7 +63,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def differential(session: nox.Session) -> None:
     """BinaryPack beside npm's, 200,000 random cases. After --: --cases 1000000, --seed 7."""
-    provide_browser(session)
+    provide(session, BROWSER)
     session.install("-e", ".[msgpack]", *group("core"))
     session.run("python", "-m", "tests.interop.differential", *session.posargs)
 
@@ -82,9 +86,12 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """How fast the core is, beside Node. Arguments after -- go to the bench."""
-    provide_browser(session)
-    session.install("-e", ".")
+    """How fast it is: the core beside Node, connections beside bare engines and browsers.
+
+    After --: names of tables, --json FILE, --quick.
+    """
+    provide(session, BROWSER)
+    session.install("-e", ".[all]", *group("test"))
     session.run("python", "-m", "bench", *session.posargs)
 
 
@@ -94,6 +101,13 @@ def docs(session: nox.Session) -> None:
     session.install("-e", ".[all,testing]", *group("docs"))
     options = ["-W", "--keep-going", "-n", "-b", "html"]
     session.run("python", "-m", "sphinx", *options, "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def speed(session: nox.Session) -> None:
+    """Make docs/speed.md and its plots from docs/speed.json. ``-- --check`` draws nothing."""
+    session.install(*group("plots"))
+    session.run("python", "docs/make_speed.py", *session.posargs)
 
 
 @nox.session
@@ -124,9 +138,9 @@ def group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PYPROJECT, name)
 
 
-def provide_browser(session: nox.Session) -> None:
-    """Install what is missing for the browser tests where we may, else say what to install."""
-    missing = [package for program, package in BROWSER.items() if not shutil.which(program)]
+def provide(session: nox.Session, programs: dict[str, str]) -> None:
+    """Install what is missing of these where we may, else say what to install."""
+    missing = [package for program, package in programs.items() if not shutil.which(program)]
     if not missing:
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
@@ -137,8 +151,8 @@ def provide_browser(session: nox.Session) -> None:
         return
     fate = "will fail" if os.environ.get("CI") == "true" else "will be skipped"
     session.warn(
-        f"Browser tests {fate}: they need {', '.join(BROWSER)}. "
-        f"On Debian: {' '.join(command)}; elsewhere: Chromium as 'chromium', and Node.js 20."
+        f"Some tests {fate}: they need {', '.join(programs)}. On Debian: {' '.join(command)}; "
+        "elsewhere: Chromium as 'chromium', Node.js 20, and coturn."
     )
 
 

@@ -156,6 +156,9 @@ class _WatchedEngine:
         self._engine = engine
         self._log = log
 
+    def prepare(self, ice_servers: Sequence[IceServer]) -> None:
+        self._engine.prepare(ice_servers)
+
     def open(self, sink: RtcSink, ice_servers: Sequence[IceServer]) -> RtcConnection:
         stamps: Sample = {}
         self._log.append(stamps)

@@ -36,6 +36,9 @@ class _EngineVia:
         self._engine = engine
         self._address = address
 
+    def prepare(self, ice_servers: Sequence[IceServer]) -> None:
+        self._engine.prepare(ice_servers)
+
     def open(self, sink: RtcSink, ice_servers: Sequence[IceServer]) -> RtcConnection:
         connection = self._engine.open(sink, ice_servers)
         return cast(RtcConnection, _ConnectionVia(connection, self._address))
