@@ -19,7 +19,7 @@ from peerjs_proto.errors import (
 from peerjs_proto.limits import Limits
 
 from .driver import Driver
-from .fairness import Turns, checkpoint_if_cancelled
+from .fairness import Event, Turns, checkpoint_if_cancelled
 from .rtc.engine import RtcConnection
 
 __all__ = ["BrokenConnection", "ClosedConnection", "DataConnection"]
@@ -75,12 +75,12 @@ class DataConnection(ObjectStream[Any]):
         self._inbox_bytes = 0
         self._overflowed = False
         self._turns = Turns()
-        self._arrived: anyio.Event | None = None
+        self._arrived: Event | None = None
         "There where somebody waits in receive."
-        self._sending: dict[int, anyio.Event] = {}
+        self._sending: dict[int, Event] = {}
         "Those who wait in send, by serial, in order."
-        self._settled = anyio.Event()
-        self._gone = anyio.Event()
+        self._settled = Event()
+        self._gone = Event()
         self._error: PeerError | None = None
         self._sent = 0
         self._closing_here = False
@@ -143,8 +143,9 @@ class DataConnection(ObjectStream[Any]):
                     raise anyio.EndOfStream
                 raise BrokenConnection(str(self._error)) from self._error
             if self._arrived is None:
-                self._arrived = anyio.Event()
+                self._arrived = Event()
             await self._arrived.wait()
+            self._turns.given()
         value, size = self._inbox.popleft()
         self._inbox_bytes -= size
         return value
@@ -237,9 +238,10 @@ class DataConnection(ObjectStream[Any]):
     async def _wait_sent(self, serial: int) -> None:
         """Returns when the message is out; cancelled, it takes it back if none of it is."""
         if not self._gone.is_set():
-            self._sending[serial] = done = anyio.Event()
+            self._sending[serial] = done = Event()
             try:
                 await done.wait()
+                self._turns.given()
             except anyio.get_cancelled_exc_class():
                 self._sending.pop(serial, None)
                 with self._driver.turn() as core:

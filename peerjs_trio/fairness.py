@@ -5,10 +5,11 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Final
 
-# By its own name: anyio's word for the same takes six times as long, and each message pays it.
+# By their own names: anyio's words for the same take six times as long, and each message pays.
+from trio import Event
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
-__all__ = ["SLICE", "Turns", "checkpoint_if_cancelled"]
+__all__ = ["SLICE", "Event", "Turns", "checkpoint_if_cancelled"]
 
 SLICE: Final = 0.0005
 """Seconds a task goes on for while it need not wait. A trip through trio's scheduler costs as
@@ -25,4 +26,8 @@ class Turns:
         """Let other tasks run, if none of ours has for :data:`SLICE`. Never cancelled."""
         if perf_counter() >= self._over:
             await cancel_shielded_checkpoint()
-            self._over = perf_counter() + SLICE
+            self.given()
+
+    def given(self) -> None:
+        """Others have just run, since one of us had to wait."""
+        self._over = perf_counter() + SLICE
