@@ -50,7 +50,7 @@ def measure(rounds: int, *, quick: bool = False, sizes: dict[EngineName, int] = 
             )
     return Table(
         "memory while a raw stream of 16 KiB messages crosses, MiB above what was in use before",
-        ["engine", "sender", "largest", "receiver", "largest", "MiB/s"],
+        ["engine", "sender", "sender, at most", "receiver", "receiver, at most", "MiB/s"],
         rows,
         f"Peaks of {rounds} parts: their median, and the largest. The baseline is an open\n"
         "connection over which nothing has gone yet.",

@@ -19,6 +19,7 @@ Series = Mapping[str, Sequence[float]]
 
 COLORS = {
     "bare": "#8a8a8a",
+    "bare, a task": "#b0b0b0",
     "raw": "#1f77b4",
     "binary": "#d9660f",
     "json": "#2a8a2a",

@@ -33,6 +33,8 @@ class BareLine(ABC):
         "Messages until :meth:`echo` returns."
         self._all_here = asyncio.Event()
         self._pongs: deque[asyncio.Future[None]] = deque()
+        self._inbox: asyncio.Queue[Any] | None = None
+        "There where a task waits for the messages."
 
     # --- the engine's words --------------------------------------------------------------
 
@@ -67,7 +69,9 @@ class BareLine(ABC):
         self._drained.set()
 
     def on_message(self, message: Any) -> None:
-        if self._echoes:
+        if self._inbox is not None:
+            self._inbox.put_nowait(message)
+        elif self._echoes:
             self._echoes -= 1
             self.put(message)
             if self._echoes == 0:
@@ -113,6 +117,13 @@ class BareLine(ABC):
         self._echoes = count
         await self._until_all_here()
 
+    async def echo_awaiting(self, count: int) -> None:
+        """The same by a task that awaits each message, as programs are written that read well."""
+        self._inbox = asyncio.Queue()
+        for _ in range(count):
+            self.put(await self._inbox.get())
+        self._inbox = None
+
     async def _until_all_here(self) -> None:
         self._all_here.clear()
         await self._all_here.wait()
@@ -142,7 +153,11 @@ async def open_bare(engine: str) -> AsyncIterator[dict[str, Job]]:
         async def opened(name: str) -> None:
             await lines[name].opened()
 
+        async def echo_awaiting(name: str, count: int) -> None:
+            await lines[name].echo_awaiting(count)
+
         jobs: dict[str, Job] = {"offer": offer, "answer": answer, "accept": accept}
+        jobs["echo_awaiting"] = echo_awaiting
         yield {**jobs, "opened": opened, **line_jobs(lines)}
 
 

@@ -78,9 +78,9 @@ class Pair:
         ended = receive()
         return Transfer(size * count / 2**20, ended - began, self._cpu() - before)
 
-    def ping(self, line: str, size: int, count: int) -> Pings:
-        """So many round trips of so many bytes, from here."""
-        echo = self._there.begin("echo", f"b {line}", count)
+    def ping(self, line: str, size: int, count: int, *, job: str = "echo") -> Pings:
+        """So many round trips of so many bytes, from here; ``job`` is what there does."""
+        echo = self._there.begin(job, f"b {line}", count)
         before = self._cpu()
         seconds = self._here.ask("ping", f"a {line}", size, count)
         echo()

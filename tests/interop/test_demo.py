@@ -107,9 +107,9 @@ class Demo:
     elsewhere: str
 
 
-@pytest.fixture(scope="module")
-def demo(node_modules: Path) -> Iterator[Demo]:
-    with _run_demo(node_modules) as demo:
+@pytest.fixture(scope="module", params=["aiortc", "wrtc"])
+def demo(node_modules: Path, request: pytest.FixtureRequest) -> Iterator[Demo]:
+    with _run_demo(node_modules, "--engine", request.param) as demo:
         yield demo
 
 
