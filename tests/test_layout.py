@@ -71,7 +71,7 @@ EXTRAS = {"msgpack_stream": {"msgpack"}, "testing._hypothesis": {"hypothesis"}}
 CONFINED = {
     "asyncio": {
         *("guest_loop", "guest_stepped", "guest_thread"),
-        *("rtc.session", "rtc.aiortc", "rtc.ice_servers", "rtc.wrtc"),
+        *("rtc.session", "rtc.aiortc", "rtc.ice_servers", "rtc.wrtc", "rtc.backlog"),
     },
     "aiortc": {"rtc.aiortc", "rtc.ice_servers"},
     "aioice": {"rtc.aiortc", "rtc.ice_servers"},

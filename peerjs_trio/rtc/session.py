@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVarTuple
 
 from peerjs_proto.sdp import UNSTATED_LARGEST_MESSAGE, max_message_size
 from peerjs_trio.guest import GuestLoop
+from peerjs_trio.rtc.backlog import BEHIND, MAX_BYTES, MAX_MESSAGES
 from peerjs_trio.rtc.engine import Frame, IceServer
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ class Session(ABC):
         self._described = False
         self._largest = UNSTATED_LARGEST_MESSAGE
         self._frames: deque[Frame] = deque()
+        self._came = 0
+        "Bytes of frames, from the first on. Written in here."
+        self._went = 0
+        "The same of those that were taken. Written in trio's thread."
         self._frames_announced = False
         self._is_open = False
         self._closing: asyncio.Task[None] | None = None
@@ -195,8 +200,13 @@ class Session(ABC):
             self._announce_frames()
 
     def _on_message(self, message: Frame) -> None:
+        if self._closing is not None:
+            return
         self._frames.append(message)
-        if self._is_open:
+        self._came += len(message)
+        if len(self._frames) > MAX_MESSAGES or self._came - self._went > MAX_BYTES:
+            self._fail(BEHIND)  # trio's thread is busy with something else
+        elif self._is_open:
             self._announce_frames()
         elif len(self._frames) > MAX_EARLY_FRAMES:
             self._fail("the far side sends on a channel that it does not open")
@@ -209,7 +219,9 @@ class Session(ABC):
     def take_frames(self) -> list[Frame]:
         """In trio's thread: the frames that have come since the last time."""
         self._frames_announced = False  # first: what comes from now on is announced again
-        return [self._frames.popleft() for _ in range(len(self._frames))]
+        frames = [self._frames.popleft() for _ in range(len(self._frames))]
+        self._went += sum(map(len, frames))
+        return frames
 
     def _on_room(self) -> None:
         self._tell(self._host.sink.room_made)

@@ -19,6 +19,7 @@ from typing import Any, Final
 import webrtc
 
 from peerjs_trio.guest import Form
+from peerjs_trio.rtc.backlog import BEHIND, Backlog
 from peerjs_trio.rtc.engine import Frame, RtcEngine
 from peerjs_trio.rtc.hosted import open_hosted_engine
 from peerjs_trio.rtc.session import Session, ascii_label
@@ -65,6 +66,7 @@ class WrtcSession(Session):
 
     _pc: webrtc.RTCPeerConnection | None = None
     _channel: webrtc.RTCDataChannel | None = None
+    _backlog: Backlog | None = None
     _reachable = False
 
     # --- negotiation ----------------------------------------------------------------------
@@ -107,6 +109,8 @@ class WrtcSession(Session):
                 for server in self._ice_servers
             ]
             self._pc = webrtc.RTCPeerConnection(webrtc.RTCConfiguration(ice_servers=servers))
+            # Of all that is public this answers by way of the queue that messages come by.
+            self._backlog = Backlog(self._pc.get_stats)
             self._pc.on("icecandidate", self._on_candidate)
             self._pc.on("datachannel", self._on_datachannel)
             self._pc.on("iceconnectionstatechange", self._on_state)
@@ -140,8 +144,12 @@ class WrtcSession(Session):
             self._on_open()
 
     def _on_message_event(self, event: webrtc.MessageEvent) -> None:
-        if not isinstance(event.data, webrtc.Blob):  # which must be asked for
-            self._on_message(event.data)
+        assert self._backlog is not None
+        if isinstance(event.data, webrtc.Blob):  # which must be asked for
+            return
+        self._on_message(event.data)
+        if self._backlog.passed(len(event.data)):
+            self._fail(BEHIND)
 
     @property
     def buffered(self) -> int:
@@ -167,6 +175,8 @@ class WrtcSession(Session):
             self._on_dtls_failed()
 
     async def _close(self, operator: asyncio.Task[None] | None) -> None:
+        if self._backlog is not None:
+            self._backlog.close()
         if self._channel is not None and self._channel.ready_state != "closed":
             # The end of a connection is one datagram, which may be lost; that of a channel is
             # repeated until the far side has it.
