@@ -122,6 +122,7 @@ class AiortcSession(Session):
             self._adopt(channel)
         else:
             channel.close()
+            self._on_other_channel()
 
     def _adopt(self, channel: RTCDataChannel) -> None:
         self._channel = channel

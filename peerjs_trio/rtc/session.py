@@ -40,6 +40,9 @@ MAX_MEDIA_SECTIONS: Final = 8
 MAX_EARLY_FRAMES: Final = 64
 "Messages that may overtake the opening of their channel."
 
+MAX_OTHER_CHANNELS: Final = 16
+"Channels besides the one, which are closed at once. PeerJS opens none."
+
 MAX_REASON: Final = 200
 "Characters of an error's own text, which may quote the far side."
 
@@ -83,6 +86,7 @@ class Session(ABC):
         self._went = 0
         "The same of those that were taken. Written in trio's thread."
         self._frames_announced = False
+        self._other_channels = 0
         self._is_open = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -198,6 +202,11 @@ class Session(ABC):
         self._guest.call_host(self._host.opened, self._largest)
         if self._frames:
             self._announce_frames()
+
+    def _on_other_channel(self) -> None:
+        self._other_channels += 1
+        if self._other_channels > MAX_OTHER_CHANNELS:
+            self._fail("the far side opens channel after channel")
 
     def _on_message(self, message: Frame) -> None:
         if self._closing is not None:

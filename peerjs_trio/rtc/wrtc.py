@@ -34,6 +34,9 @@ TESTED_VERSIONS: Final = frozenset({"0.1.0"})
 GOODBYE: Final = 0.5
 "Seconds a far side has for hearing that a connection ends. It takes a round trip."
 
+USER_INITIATED_ABORT: Final = 12
+"An SCTP cause code: how libwebrtc and aiortc say that a connection is closed."
+
 _warned: set[str] = set()
 
 
@@ -67,6 +70,9 @@ class WrtcSession(Session):
     _pc: webrtc.RTCPeerConnection | None = None
     _channel: webrtc.RTCDataChannel | None = None
     _backlog: Backlog | None = None
+    _sctp: webrtc.RTCSctpTransport | None = None
+    _abort: int | None = None
+    "Why SCTP was aborted, if it was: a cause code of RFC 9260, section 3.3.10."
     _reachable = False
 
     # --- negotiation ----------------------------------------------------------------------
@@ -132,16 +138,23 @@ class WrtcSession(Session):
             self._adopt(event.channel)
         else:
             event.channel.close()
+            self._on_other_channel()
 
     def _adopt(self, channel: webrtc.RTCDataChannel) -> None:
         self._channel = channel
         channel.buffered_amount_low_threshold = self.low_water
         channel.on("message", self._on_message_event)
-        channel.on("open", lambda _: self._on_open())
+        channel.on("open", lambda _: self._on_channel_open())
         channel.on("bufferedamountlow", lambda _: self._on_room())
-        channel.on("close", lambda _: self._on_close(goodbye=True))
+        channel.on("error", self._on_error)
+        channel.on("close", lambda _: self._on_channel_close())
         if channel.ready_state == "open":
-            self._on_open()
+            self._on_channel_open()
+
+    def _on_channel_open(self) -> None:
+        assert self._pc is not None
+        self._sctp = self._pc.sctp  # once it is here, its state changes as events come
+        self._on_open()
 
     def _on_message_event(self, event: webrtc.MessageEvent) -> None:
         assert self._backlog is not None
@@ -173,6 +186,21 @@ class WrtcSession(Session):
             self._on_ice_failed()
         elif self._pc.connection_state == "failed":
             self._on_dtls_failed()
+
+    def _on_error(self, event: webrtc.RTCErrorEvent) -> None:
+        self._abort = event.error.sctp_cause_code
+
+    def _on_channel_close(self) -> None:
+        # Who says goodbye resets the stream or aborts SCTP. Without that, SCTP or DTLS go down
+        # first, the one or the other, and take the channel with them.
+        if self._abort is not None:
+            self._on_close(goodbye=self._abort == USER_INITIATED_ABORT)
+        else:
+            self._on_close(
+                goodbye=self._sctp is not None
+                and self._sctp.state == "connected"
+                and self._sctp.transport.state == "connected"
+            )
 
     async def _close(self, operator: asyncio.Task[None] | None) -> None:
         if self._backlog is not None:

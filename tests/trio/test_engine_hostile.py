@@ -1,4 +1,4 @@
-"""What a far side can do to aiortc's engine: end its own connection, and nothing else.
+"""What a far side can do to an engine: end its own connection, and nothing else.
 
 The far side is a bare aiortc, whose private methods put on the wire what no engine would.
 """
@@ -6,11 +6,12 @@ The far side is a bare aiortc, whose private methods put on the wire what no eng
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import aioice.ice
@@ -25,20 +26,19 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from peerjs_trio.guest import GuestLoop, open_guest_loop
-from peerjs_trio.rtc.aiortc import open_aiortc_engine
+from peerjs_trio.guest import Form, GuestLoop, open_guest_loop
+from peerjs_trio.rtc.aiortc import AiortcSession
 from peerjs_trio.rtc.engine import EngineFactory
-from tests.trio.sides import Side, open_files, pair
+from peerjs_trio.rtc.hosted import HostedConnection
+from peerjs_trio.rtc.session import Session
+from peerjs_trio.rtc.wrtc import WrtcSession
+from tests.trio.guests import FORMS
+from tests.trio.sides import ENGINES, Side, files_are_closed, files_in_use, pair
 
 DCEP, TEXT, BINARY = 50, 51, 53
 "SCTP payload protocol identifiers (RFC 8831, section 8)."
 
 KIB = 1024
-
-
-@pytest.fixture(params=["stepped", "thread"])
-def engine(request: pytest.FixtureRequest) -> EngineFactory:
-    return partial(open_aiortc_engine, form=request.param)
 
 
 @attrs.define(eq=False)
@@ -82,6 +82,15 @@ class Raw:
         await self.pc.close()
 
 
+async def whole_description(side: Side) -> str:
+    """With candidates in it."""
+    sdp = await side.description()
+    if "\na=candidate:" in sdp:
+        return sdp
+    await side.until(lambda side: side.candidates)
+    return sdp + "".join(f"a={found['candidate']}\r\n" for found in side.candidates)
+
+
 @asynccontextmanager
 async def raw_against(
     engine: EngineFactory, prepare: Callable[[Raw], object] = lambda raw: None
@@ -90,7 +99,7 @@ async def raw_against(
     async with engine() as ours, open_guest_loop() as guest:
         raw, bob = Raw(guest), Side.on(ours)
         bob.connection.make_answer(await guest.run(raw.offer, prepare))
-        await guest.run(raw.accept, await bob.description())
+        await guest.run(raw.accept, await whole_description(bob))
         await bob.open()
         try:
             yield raw, bob
@@ -98,11 +107,22 @@ async def raw_against(
             with trio.CancelScope(shield=True):
                 await guest.run(raw.close)
         assert len(bob.ends) <= 1
+        assert bob.threads == {threading.current_thread()}
 
 
 def dcep_open(label: bytes) -> bytes:
     return struct.pack("!BBHLHH", 3, 0, 0, 0, len(label), 0) + label
 
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """We have nothing to say about it. The far side's aiortc may."""
+    yield
+    said = [record for record in caplog.get_records("call") if record.levelno >= logging.WARNING]
+    assert not [record for record in said if not record.name.startswith("aio")]
+
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 ATTACKS: dict[str, Callable[[Raw], Awaitable[None]]] = {
     "text that is no UTF-8": lambda raw: raw.put(TEXT, b"\xff\xfe"),
@@ -117,11 +137,13 @@ LOST = "failed: the far side is gone without a goodbye"
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.trio
 async def test_an_attack_ends_its_own_connection(
-    engine: EngineFactory, attack: Callable[[Raw], Awaitable[None]]
+    form: Form, attack: Callable[[Raw], Awaitable[None]]
 ) -> None:
-    async with raw_against(engine) as (raw, bob):
+    """Of libwebrtc none of these is one: test_engine_hostile_wrtc.py."""
+    async with raw_against(ENGINES[f"aiortc-{form}"]) as (raw, bob):
         await raw.guest.run(raw.put, BINARY, b"before")
         await raw.guest.run(attack, raw)
         assert await bob.end() == LOST
@@ -172,9 +194,10 @@ async def test_offered_media_is_declined(engine: EngineFactory) -> None:
         await bob.until(lambda side: side.frames)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.trio
 async def test_closing_delivers_everything_over_a_lossy_network(
-    engine: EngineFactory, monkeypatch: pytest.MonkeyPatch
+    form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice = random.Random(1)
     send_data = aioice.ice.StunProtocol.send_data
@@ -184,7 +207,7 @@ async def test_closing_delivers_everything_over_a_lossy_network(
             await send_data(protocol, data, addr)
 
     burst = [number.to_bytes(2) * KIB for number in range(256)]
-    async with pair(engine) as (alice, bob):
+    async with pair(ENGINES[f"aiortc-{form}"]) as (alice, bob):
         monkeypatch.setattr(aioice.ice.StunProtocol, "send_data", lossy)
         for frame in burst:
             alice.connection.send(frame)
@@ -194,14 +217,77 @@ async def test_closing_delivers_everything_over_a_lossy_network(
         assert await alice.end() == "closed"
 
 
+async def close_dtls(raw: Raw) -> None:
+    assert raw.pc.sctp is not None
+    await raw.pc.sctp.transport.stop()
+
+
 @pytest.mark.trio
 async def test_a_closed_dtls_session_ends_the_connection(engine: EngineFactory) -> None:
-    async def close_dtls(raw: Raw) -> None:
-        assert raw.pc.sctp is not None
-        await raw.pc.sctp.transport.stop()
-
-    files = open_files()
+    files = await files_in_use(engine)
     async with raw_against(engine) as (raw, bob):
         await raw.guest.run(close_dtls, raw)
         assert await bob.end() == LOST
-    assert open_files() == files
+    await files_are_closed(files)
+
+
+@pytest.mark.trio
+async def test_a_message_that_breaks_off_is_none(engine: EngineFactory) -> None:
+    async def break_off(raw: Raw) -> None:
+        sending = asyncio.create_task(raw.put(BINARY, bytes(1024 * KIB)))
+        await asyncio.sleep(0.01)
+        await raw.close()
+        await sending
+
+    async with raw_against(engine) as (raw, bob):
+        await raw.guest.run(raw.put, BINARY, b"before")
+        await raw.guest.run(break_off, raw)
+        await bob.end()
+        assert bob.frames == [b"before"]
+
+
+@pytest.mark.trio
+async def test_a_far_side_that_goes_while_we_send(engine: EngineFactory) -> None:
+    async with raw_against(engine) as (raw, bob):
+        for _ in range(64):
+            bob.connection.send(bytes(64 * KIB))
+        await raw.guest.run(raw.close)
+        await bob.end()
+        bob.connection.send(b"ignored")
+        assert bob.connection.room == 0
+
+
+@pytest.mark.trio
+async def test_messages_larger_than_we_take_arrive_nevertheless(engine: EngineFactory) -> None:
+    """No library enforces it. What one message can be is bounded by its buffers."""
+    async with raw_against(engine) as (raw, bob):
+        await raw.guest.run(raw.put, BINARY, bytes(1024 * KIB))
+        await raw.guest.run(raw.put, BINARY, b"after")
+        await bob.until(lambda side: len(side.frames) == 2)
+        assert bob.frames == [bytes(1024 * KIB), b"after"]
+
+
+@pytest.mark.trio
+async def test_channel_after_channel_ends_the_connection(engine: EngineFactory) -> None:
+    async def open_many(session: Session) -> None:
+        for number in range(100):
+            if isinstance(session, AiortcSession):
+                assert session._pc is not None
+                session._pc.createDataChannel(str(number))
+            elif isinstance(session, WrtcSession):
+                assert session._pc is not None
+                session._pc.create_data_channel(str(number))
+
+    async with pair(engine) as (alice, bob):
+        connection = alice.connection
+        assert isinstance(connection, HostedConnection)
+        await connection._guest.run(open_many, connection.session)
+        assert await bob.end() == "failed: the far side opens channel after channel"
+        await alice.end()
+
+
+@pytest.mark.trio
+async def test_a_second_answer_fails_its_connection(engine: EngineFactory) -> None:
+    async with raw_against(engine) as (_, bob):
+        bob.connection.apply_answer(await bob.description())
+        assert (await bob.end()).startswith("failed: negotiation failed: ")
