@@ -5,8 +5,8 @@ blocks; a :class:`~peerjs_trio.rtc.session.Session` lives in the guest loop and 
 RTCPeerConnection. They talk through the guest's two queues, and each counter has one writer,
 so the same code serves a stepped and a threaded loop.
 
-No library here has receive backpressure: frames are handed on as they come, and whoever takes
-them bounds them.
+No library here has receive backpressure: frames are handed on as they come. Whoever takes them
+bounds them, and :mod:`~peerjs_trio.rtc.backlog` those on their way.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ Its threads of C++ do ICE, DTLS and SCTP; they post what happens to the asyncio 
 connection was made in, so its listeners run where all else of a session runs. Its API is
 W3C's, in snake_case. It trickles: our description goes out at once, and candidates follow as
 they are found. A far side that vanishes is noticed after some 20 s, and reported as a failure.
+
+Messages that come while the loop does not run wait in wrtc's queue, and nobody can bound that
+from outside: who blocks trio's thread pays with memory, for as long as that takes. Once the loop
+runs, :mod:`~peerjs_trio.rtc.backlog` does.
 """
 
 from __future__ import annotations
