@@ -7,7 +7,7 @@ they are found. A far side that vanishes is noticed after some 20 s, and reporte
 
 Messages that come while the loop does not run wait in wrtc's queue, and nobody can bound that
 from outside: who blocks trio's thread pays with memory, for as long as that takes. Once the loop
-runs, :mod:`~peerjs_trio.rtc.backlog` does.
+runs, ``rtc/backlog.py`` does.
 """
 
 from __future__ import annotations
