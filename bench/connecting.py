@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import trio
 
 from bench import steps
-from bench.engines import FORMS, EngineName, bare_engines, engine_factory, engines
+from bench.engines import FORMS, EngineName, engine_factory, engines
 from bench.processes import serving, together
 from bench.table import Table
 from peerjs_trio import open_peer
@@ -57,14 +57,14 @@ def measure(rounds: int, *, quick: bool = False) -> Table:
         for name in engines():
             for form in FORMS:
                 contests[f"{name}, {form}"] = partial(_ours, url, name, form, times)
-        for name in bare_engines():
+        for name in engines():
             contests[f"{name}, bare"] = partial(_bare, name, times)
         # These wait for an answer that does not come: they can do so side by side.
         waits: dict[str, Job] = {}
         for what, server in _dead_servers(port).items():
             for name in engines():
                 waits[f"{name}, ours, {what}"] = partial(_ours, url, name, "stepped", 1, [server])
-            for name in bare_engines():
+            for name in engines():
                 waits[f"{name}, bare, {what}"] = partial(_bare, name, 1, [server])
         for _ in range(rounds):
             for what, job in contests.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import product
 from statistics import median
 from typing import Final, NamedTuple
 
+from bench.engines import EngineName, engines
 from bench.relay import relaying
-from bench.rtc.pair import ENGINES, has_bare, has_ours, run_pair
+from bench.rtc.pair import run_pair
 from bench.table import Table
 
 __all__ = ["measure"]
@@ -33,13 +33,18 @@ class Sample(NamedTuple):
     "% of the packets."
 
 
+Variant = tuple[EngineName, str | None, float]
+"""Engine, form of our guest loop or None for the bare one, loss."""
+
+
 def measure(rounds: int, *, quick: bool = False) -> Table:
-    variants = [
+    variants: list[Variant] = [
         (engine, form, loss)
-        for loss, engine, form in product(_LOSSES, ENGINES, (None, "stepped"))
-        if (has_bare if form is None else has_ours)(engine)
+        for loss in _LOSSES
+        for engine in engines()
+        for form in (None, "stepped")
     ]
-    taken: dict[tuple[str, str | None, float], list[Sample]] = {each: [] for each in variants}
+    taken: dict[Variant, list[Sample]] = {each: [] for each in variants}
     for seed in range(rounds):
         for engine, form, loss in variants:
             size = _SIZES[loss] // (8 if quick else 1)

@@ -9,7 +9,8 @@ from functools import partial
 from statistics import median, quantiles
 from typing import Final
 
-from bench.rtc.pair import ENGINES, FORMS, Pings, has_bare, has_ours, run_pair
+from bench.engines import FORMS, engines
+from bench.rtc.pair import Pings, run_pair
 from bench.table import Table
 
 __all__ = ["measure"]
@@ -33,9 +34,7 @@ between as many processes: of p50 to either, and of the CPU of both ends to the 
 def measure(rounds: int, *, quick: bool = False) -> Table:
     block = 3 if quick else _BLOCK
     cells = [
-        (engine, processes)
-        for engine in filter(has_bare, ENGINES)
-        for processes in ((1,) if quick else (1, 2))
+        (engine, processes) for engine in engines() for processes in ((1,) if quick else (1, 2))
     ]
     with ExitStack() as stack:
         pings: dict[Cell, dict[str, Callable[[], Pings]]] = {}
@@ -45,7 +44,7 @@ def measure(rounds: int, *, quick: bool = False) -> Table:
                 _BARE: partial(bare.ping, _BARE, _SIZE, block),
                 _AWAITING: partial(bare.ping, _BARE, _SIZE, block, job="echo_awaiting"),
             }
-            for form in FORMS if has_ours(engine) else ():
+            for form in FORMS:
                 ours = stack.enter_context(run_pair(engine, form, processes, ["raw"]))
                 ways[form] = partial(ours.ping, "raw", _SIZE, block)
             for ping in ways.values():

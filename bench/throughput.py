@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Final, NamedTuple
 
-from bench.rtc.pair import ENGINES, FORMS, Pair, Transfer, has_bare, has_ours, run_pair
+from bench.engines import FORMS, engines
+from bench.rtc.pair import Pair, Transfer, run_pair
 from bench.table import Table
 
 __all__ = ["SIZES", "measure"]
@@ -95,7 +96,7 @@ def measure(rounds: int, *, quick: bool = False) -> Table:
 def _place(cell: _Cell) -> tuple[int, ...]:
     """The bare engine first, then its rivals, by size."""
     return (
-        *(ENGINES.index(cell.engine), cell.processes, [_BARE, *FORMS].index(cell.loop)),
+        *(engines().index(cell.engine), cell.processes, [_BARE, *FORMS].index(cell.loop)),
         *([_BARE, *_LINES].index(cell.line), SIZES[cell.value]),
     )
 
@@ -112,24 +113,23 @@ def _row(cell: _Cell, ours: list[Transfer], theirs: list[Transfer]) -> list[str 
 
 
 def _cells(quick: bool) -> Iterator[_Cell]:
-    for engine in filter(has_bare, ENGINES):
+    for engine in engines():
         long, short, most = (0.0, 0.0, 1) if quick else (1.0, 0.6, 2)
         # What the goals speak of, in all ways; the bare engine stands between ours.
         for processes in range(1, most + 1):
-            forms = FORMS if has_ours(engine) else ()
             for loop, line, value in [
-                *((form, "raw", "16 KiB") for form in forms),
+                *((form, "raw", "16 KiB") for form in FORMS),
                 (_BARE, _BARE, "16 KiB"),
-                *((form, "binary", "1 MiB") for form in forms),
+                *((form, "binary", "1 MiB") for form in FORMS),
             ]:
                 yield _Cell(engine, processes, loop, line, value, long)
         for line, values in _VALUES.items():
             for value in values:
                 if line == _BARE:
                     yield _Cell(engine, most, _BARE, line, value, short)
-                elif has_ours(engine) and not (quick and value == "20 MiB"):
+                elif not (quick and value == "20 MiB"):
                     yield _Cell(engine, most, FORMS[0], line, value, short)
-        if engine == "wrtc" and has_ours(engine):  # aiortc takes 64 KiB
+        if engine == "wrtc":  # aiortc takes 64 KiB
             yield _Cell(engine, most, FORMS[0], "raw", "256 KiB", short)
 
 

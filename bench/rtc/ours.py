@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskStatus
 
+from bench.engines import EngineName, engine_factory
 from bench.rtc.line import Job, line_jobs
 from bench.rtc.via import engine_via
 from peerjs_trio import DataConnection, Peer, open_peer, open_server
+from peerjs_trio.guest import Form
 
 __all__ = ["open_ours"]
 
@@ -55,8 +55,7 @@ class OurLine:
 @asynccontextmanager
 async def open_ours(engine: str, form: str) -> AsyncIterator[dict[str, Job]]:
     """The jobs of a worker with our peers, on an engine and a form of the guest loop."""
-    module = importlib.import_module(f"peerjs_trio.rtc.{engine}")
-    factory = partial(getattr(module, f"open_{engine}_engine"), form=form)
+    factory = engine_factory(cast(EngineName, engine), cast(Form, form))
     peers: dict[str, Peer] = {}
     lines: dict[str, OurLine] = {}
 

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from bench.rtc.via import only_via
 from bench.rtc.worker import Worker, run_worker
 
-__all__ = ["ENGINES", "FORMS", "Pair", "Pings", "Transfer", "has_bare", "has_ours", "run_pair"]
-
-ENGINES: Final = ("aiortc", "wrtc")
-FORMS: Final = ("stepped", "thread")
-"Of our guest loop."
-
-_MODULES: Final = {"aiortc": "aiortc", "wrtc": "webrtc"}
-
-
-def has_bare(engine: str) -> bool:
-    """Whether the engine itself is installed."""
-    return importlib.util.find_spec(_MODULES[engine]) is not None
-
-
-def has_ours(engine: str) -> bool:
-    """Whether we have an engine of that name, and it is installed."""
-    return has_bare(engine) and importlib.util.find_spec(f"peerjs_trio.rtc.{engine}") is not None
-
+__all__ = ["Pair", "Pings", "Transfer", "run_pair"]
 
 Via = tuple[tuple[str, int], tuple[str, int]]
 """Two addresses of a relay."""

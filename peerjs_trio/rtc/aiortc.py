@@ -103,7 +103,7 @@ class AiortcSession(Session):
         if self._pc is None:
             servers = [
                 RTCIceServer(
-                    urls=[server.urls] if isinstance(server.urls, str) else list(server.urls),
+                    urls=server.all_urls,
                     username=server.username,
                     credential=server.credential,
                 )

@@ -30,6 +30,11 @@ class IceServer:
     credential: str | None = attrs.field(default=None, repr=False)
     "For TURN. Never logged."
 
+    @property
+    def all_urls(self) -> list[str]:
+        """One or several, as a list."""
+        return [self.urls] if isinstance(self.urls, str) else list(self.urls)
+
 
 class RtcSink(Protocol):
     """Where one connection's news goes. Called in the trio thread, in the order it happened."""

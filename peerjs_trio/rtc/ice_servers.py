@@ -132,7 +132,7 @@ def _offers(servers: Sequence[IceServer]) -> list[_Offer]:
     """Every URL as aiortc reads it. Raises ValueError for one that it cannot read."""
     offers = []
     for server in servers:
-        for url in [server.urls] if isinstance(server.urls, str) else server.urls:
+        for url in server.all_urls:
             parsed = parse_stun_turn_uri(url)
             scheme, transport = parsed["scheme"], parsed.get("transport")
             kind = {

@@ -112,7 +112,7 @@ class WrtcSession(Session):
         if self._pc is None:
             servers = [
                 webrtc.RTCIceServer(
-                    urls=[server.urls] if isinstance(server.urls, str) else list(server.urls),
+                    urls=server.all_urls,
                     username=server.username,
                     credential=server.credential,
                 )
