@@ -68,7 +68,6 @@ def main() -> None:
         parser.error(f"a median of fewer than {MIN_ROUNDS} rounds says nothing")
 
     results: dict[str, Any] = {}
-    summary = goals.judge(results)
     if options.json and options.json.exists():
         results = json.loads(options.json.read_text())["tables"]
     for name in options.tables or TABLES:
@@ -76,10 +75,10 @@ def main() -> None:
         table = TABLES[name](rounds, quick=options.quick)
         print(f"{name}: {table.title}\n\n{table.text()}\n", flush=True)
         results[name] = table.as_json()
-        summary = goals.judge(results)
-        results["goals"] = summary.as_json()
+        results["goals"] = goals.judge(results).as_json()
         if options.json:  # at once: a later table may fail
             options.json.write_text(json.dumps(about() | {"tables": results}, indent=1) + "\n")
+    summary = goals.judge(results)
     if summary.rows:
         print(f"goals: {summary.title}\n\n{summary.text()}")
 

@@ -31,7 +31,7 @@ from peerjs_trio.guest import Form, GuestLoop
 from peerjs_trio.rtc.engine import Frame, IceServer, RtcEngine
 from peerjs_trio.rtc.hosted import HostedConnection, open_hosted_engine
 from peerjs_trio.rtc.ice_servers import IceServers
-from peerjs_trio.rtc.session import Session, ascii_label
+from peerjs_trio.rtc.session import LOW_WATER, Session, ascii_label
 
 __all__ = ["open_aiortc_engine"]
 
@@ -56,9 +56,6 @@ def open_aiortc_engine(*, form: Form | None = None) -> AbstractAsyncContextManag
 
 class AiortcSession(Session):
     """One RTCPeerConnection of aiortc."""
-
-    high_water = 1 << 20
-    low_water = 1 << 18
 
     def __init__(
         self,
@@ -126,7 +123,7 @@ class AiortcSession(Session):
 
     def _adopt(self, channel: RTCDataChannel) -> None:
         self._channel = channel
-        channel.bufferedAmountLowThreshold = self.low_water
+        channel.bufferedAmountLowThreshold = LOW_WATER
         # At once, not a pass later: the first message may be in this very packet.
         channel.on("message", self._on_message)
         channel.on("open", self._on_open)

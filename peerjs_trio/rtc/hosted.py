@@ -20,7 +20,7 @@ import trio
 from peerjs_proto.errors import MessageTooBig, NotOpenYet
 from peerjs_trio.guest import Form, GuestLoop, open_guest_loop
 from peerjs_trio.rtc.engine import IceServer, RtcConnection, RtcEngine, RtcSink
-from peerjs_trio.rtc.session import Session, SessionFactory, close_sessions
+from peerjs_trio.rtc.session import HIGH_WATER, Session, SessionFactory, close_sessions
 
 __all__ = ["HostedConnection", "open_hosted_engine"]
 
@@ -121,7 +121,7 @@ class HostedConnection:
             return 0
         # A frame on its way into the channel may count twice for a moment, never not at all.
         waiting = self._handed_over - self.session.taken
-        return self.session.high_water - waiting - self.session.buffered
+        return HIGH_WATER - waiting - self.session.buffered
 
     def send(self, frame: str | bytes | bytearray | memoryview) -> None:
         """Raises MessageTooBig, NotOpenYet, and UnicodeEncodeError for a lone surrogate."""

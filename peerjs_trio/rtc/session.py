@@ -12,7 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVarTuple
 
 from peerjs_proto.sdp import UNSTATED_LARGEST_MESSAGE, max_message_size
 from peerjs_trio.guest import GuestLoop
@@ -22,11 +22,24 @@ from peerjs_trio.rtc.engine import Frame, IceServer
 if TYPE_CHECKING:
     from peerjs_trio.rtc.hosted import HostedConnection
 
-__all__ = ["Session", "SessionFactory", "ascii_label", "close_sessions"]
+__all__ = [
+    "HIGH_WATER",
+    "LOW_WATER",
+    "Session",
+    "SessionFactory",
+    "ascii_label",
+    "close_sessions",
+]
 
 Ts = TypeVarTuple("Ts")
 
 _log = logging.getLogger("peerjs_trio")
+
+HIGH_WATER: Final = 1 << 20
+"Bytes a channel takes before ``room`` says wait: enough to keep a library busy, no more."
+
+LOW_WATER: Final = 1 << 18
+"``room_made`` is told when this many bytes are left: a channel should never run dry."
 
 MAX_LABEL: Final = 255
 "Characters of the channel's own label, which nobody reads: PeerJS's label is in the OFFER."
@@ -58,12 +71,6 @@ SessionFactory: TypeAlias = "Callable[[GuestLoop, HostedConnection, Sequence[Ice
 
 class Session(ABC):
     """The half in the guest loop. A library's own subclass adds what is its own."""
-
-    high_water: ClassVar[int]
-    "Bytes a channel takes before ``room`` says wait: enough to keep the library busy, no more."
-
-    low_water: ClassVar[int]
-    "``room_made`` is told when this many bytes are left: a channel should never run dry."
 
     def __init__(
         self, guest: GuestLoop, host: HostedConnection, ice_servers: Sequence[IceServer]

@@ -26,7 +26,7 @@ from peerjs_trio.guest import Form
 from peerjs_trio.rtc.backlog import BEHIND, Backlog
 from peerjs_trio.rtc.engine import Frame, RtcEngine
 from peerjs_trio.rtc.hosted import open_hosted_engine
-from peerjs_trio.rtc.session import Session, ascii_label
+from peerjs_trio.rtc.session import LOW_WATER, Session, ascii_label
 
 __all__ = ["TESTED_VERSIONS", "open_wrtc_engine"]
 
@@ -67,9 +67,6 @@ async def open_wrtc_engine(*, form: Form | None = None) -> AsyncIterator[RtcEngi
 
 class WrtcSession(Session):
     """One RTCPeerConnection of wrtc."""
-
-    high_water = 1 << 20
-    low_water = 1 << 18
 
     _pc: webrtc.RTCPeerConnection | None = None
     _channel: webrtc.RTCDataChannel | None = None
@@ -146,7 +143,7 @@ class WrtcSession(Session):
 
     def _adopt(self, channel: webrtc.RTCDataChannel) -> None:
         self._channel = channel
-        channel.buffered_amount_low_threshold = self.low_water
+        channel.buffered_amount_low_threshold = LOW_WATER
         channel.on("message", self._on_message_event)
         channel.on("open", lambda _: self._on_channel_open())
         channel.on("bufferedamountlow", lambda _: self._on_room())
