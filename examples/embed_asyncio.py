@@ -77,7 +77,7 @@ class Peer:
         try:
             self.tell(self.core.receive_http, *await asyncio.to_thread(get, url), now())
         except (OSError, HTTPException) as error:
-            self.tell(self.core.http_failed, str(error))
+            self.tell(self.core.http_failed, str(error), now())
 
     async def talk(self, url: str) -> None:
         try:
@@ -87,14 +87,14 @@ class Peer:
                 while (text := await self.texts.get()) is not None:
                     await socket.send(text)
         except (OSError, WebSocketException) as error:
-            self.tell(self.core.socket_closed, str(error))
+            self.tell(self.core.socket_closed, str(error), now())
 
     async def listen(self, socket: ClientConnection) -> None:
         try:
             while True:
                 self.tell(self.core.receive_text, await socket.recv(), now())
         except WebSocketException as error:  # the core asks for CloseSocket, and talk() ends
-            self.tell(self.core.socket_closed, str(error))
+            self.tell(self.core.socket_closed, str(error), now())
 
 
 def get(url: str) -> tuple[int, bytes]:

@@ -95,7 +95,7 @@ class Peer:
         except HTTPError as error:
             self.tell(self.core.receive_http, error.code, b"", now())
         except (OSError, HTTPException) as error:
-            self.tell(self.core.http_failed, str(error))
+            self.tell(self.core.http_failed, str(error), now())
 
     def talk(self, url: str) -> None:
         try:
@@ -104,7 +104,7 @@ class Peer:
                 while not self.unwanted:
                     self.tell(self.core.receive_text, self.socket.recv(), now())
         except (OSError, WebSocketException) as error:
-            self.tell(self.core.socket_closed, str(error))
+            self.tell(self.core.socket_closed, str(error), now())
 
 
 if __name__ == "__main__":

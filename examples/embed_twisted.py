@@ -90,7 +90,7 @@ class Peer:
         try:
             self.tell(self.core.receive_http, *await threads.deferToThread(get, url), now())
         except (OSError, HTTPException) as error:
-            self.tell(self.core.http_failed, str(error))
+            self.tell(self.core.http_failed, str(error), now())
 
 
 def get(url: str) -> tuple[int, bytes]:
@@ -138,7 +138,7 @@ class Socket(WebSocketClientProtocol):
         self.tell(self.core.receive_text, payload if isBinary else payload.decode(), now())
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
-        self.tell(self.core.socket_closed, reason)
+        self.tell(self.core.socket_closed, reason, now())
         self.gone.callback(None)
 
 

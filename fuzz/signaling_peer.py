@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from peerjs_proto import commands, events, messages
+from peerjs_proto.backoff import Reconnect
 from peerjs_proto.endpoint import Endpoint
 from peerjs_proto.errors import (
     ConnectionClosed,
@@ -36,7 +37,7 @@ LIMITS: Final = Limits(
     pending_connections=2,
     connections=3,
 )
-REUSED, CALLS, NAMELESS, CLOSED = 1, 2, 4, 8
+REUSED, CALLS, NAMELESS, CLOSED, ONCE = 1, 2, 4, 8, 16
 
 
 def check(data: bytes) -> None:
@@ -65,6 +66,8 @@ class _Life:
             token_reused=bool(flags & REUSED),
             limits=LIMITS,
             media=bool(flags & CALLS),
+            reconnect=None if flags & ONCE else Reconnect(attempts=4),
+            random=lambda: 0.5,
         )
         self.watch = PeerWatch(self.core, LIMITS)
         self.core.start(self.now)
@@ -98,7 +101,7 @@ class _Life:
 
     def _act(self, choices: Choices) -> None:
         core, now = self.core, self.now
-        op, number = choices.below(16), choices.one_of([*self.watch.known[::-1], 0])
+        op, number = choices.below(18), choices.one_of([*self.watch.known[::-1], 0])
         match op:
             case 0:
                 core.accept(number, now)
@@ -123,9 +126,13 @@ class _Life:
             case 10:
                 core.channel_closed(number)
             case 11:
-                core.socket_closed("reason")
+                core.socket_closed("reason", now)
             case 12:
                 core.shut_down()
+            case 16:
+                core.disconnect()
+            case 17:
+                core.reconnect(now)
             case 13:
                 core.receive_http(choices.one_of((200, 500)), choices.take(40), now)
             case 14:

@@ -17,7 +17,6 @@ __all__ = ["PeerWatch"]
 _ENDS: Final = (events.DataConnectionClosed, events.MediaConnectionClosed)
 _OFFERS: Final = (events.DataConnectionOffered, events.MediaConnectionOffered)
 _OPENINGS: Final = (events.DataConnectionOpened, events.MediaConnectionOpened)
-_FINAL: Final = {Session.LOST: {Session.LOST, Session.CLOSED}, Session.CLOSED: {Session.CLOSED}}
 
 
 class PeerWatch:
@@ -37,7 +36,7 @@ class PeerWatch:
         self._limits = limits
         self._released: set[int] = set()
         self._session = core.session
-        self._last_word = False
+        self._registered = False
 
     def dialled(self, number: int) -> None:
         """The application has a new connection of its own."""
@@ -61,7 +60,7 @@ class PeerWatch:
         assert len(self.living) <= self._limits.connections
         assert len(self.offered) <= self._limits.pending_connections
         state = self.core.session
-        assert state in _FINAL.get(self._session, {state}), "what is lost or closed stays so"
+        assert self._session is not Session.CLOSED or state is Session.CLOSED, "it stays so"
         self._session = state
 
     def _examine_event(self, event: Event) -> None:
@@ -71,10 +70,12 @@ class PeerWatch:
             self.living.add(event.connection)
             self.offered.add(event.connection)
         elif isinstance(event, events.PeerOpened):
-            assert self._session is not Session.CLOSED
-        elif isinstance(event, events.PeerFailed | events.PeerDisconnected):
-            assert not self._last_word, "told once"
-            self._last_word = True
+            assert not self._registered, "told once"
+            self._registered = True
+        elif isinstance(event, events.PeerFailed):
+            assert not self._registered
+        elif isinstance(event, events.PeerDisconnected):
+            self._registered = False
         elif not isinstance(event, events.SignalingRefused):
             assert event.connection in self.living, "nothing after the end"
             if isinstance(event, events.MessageReceived | events.MessagesDropped):

@@ -7,6 +7,7 @@ is :class:`peerjs_proto.server.ServerProtocol`, with its own commands and events
 """
 
 from . import commands, events
+from .backoff import Backoff, Reconnect, Redial
 from .endpoint import CLOUD, DEFAULT_KEY, Endpoint, validate_id
 from .errors import (
     ConnectionClosed,
@@ -38,6 +39,7 @@ __all__ = [
     "DEFAULT_KEY",
     "DEFAULT_LIMITS",
     "SERIALIZATIONS",
+    "Backoff",
     "ConnectTimeout",
     "ConnectionClosed",
     "DecodeError",
@@ -55,6 +57,8 @@ __all__ = [
     "PeerError",
     "PeerProtocol",
     "PeerUnavailable",
+    "Reconnect",
+    "Redial",
     "RemoteProtocolError",
     "ServerError",
     "ServerUnavailable",

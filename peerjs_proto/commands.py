@@ -49,7 +49,11 @@ class SendText:
 
 @attrs.frozen
 class CloseSocket:
-    """Close the WebSocket after what was sent; no answer is needed."""
+    """Close the WebSocket after what was sent; give up one that is not open yet.
+
+    From now on, tell nothing of this socket: another may follow, and there is no telling them
+    apart.
+    """
 
 
 @attrs.frozen

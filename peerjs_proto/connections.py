@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .data import DataProtocol
+from .deadlines import Deadlines
 from .errors import ConnectionClosed, LocalProtocolError
 from .limits import Limits
 from .media import MediaProtocol
@@ -14,6 +15,8 @@ from .states import Connection
 __all__ = ["AnyConnection", "Connections"]
 
 AnyConnection: TypeAlias = DataProtocol | MediaProtocol
+
+_DIALLING: Final = frozenset((Connection.OFFERING, Connection.OFFERED, Connection.CONNECTING))
 
 
 class Connections:
@@ -24,7 +27,10 @@ class Connections:
         self._limits = limits
         self._by_number: dict[int, AnyConnection] = {}
         self._by_id: dict[tuple[str, str], AnyConnection] = {}
-        self._deadlines: dict[int, float] = {}
+        self._deadlines = Deadlines()
+        self._dialling: set[int] = set()
+        self._waiting: dict[int, AnyConnection] = {}
+        "Dials that wait for their turn, the first one first."
         self._early: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
         self._last_number = 0
 
@@ -79,25 +85,40 @@ class Connections:
         self._by_number[connection.number] = connection
         self._by_id[connection.terms.peer, connection.terms.connection_id] = connection
 
+    def dial(self, connection: AnyConnection, now: float) -> None:
+        """A new one of ours: it begins at once, or when others have ended."""
+        self.add(connection)
+        connection.wait(now)
+        self._waiting[connection.number] = connection
+        self.settle(connection)
+        self._begin_dials()
+
     def settle(self, connection: AnyConnection) -> None:
-        """Note the connection's deadline, or forget it."""
+        """Note what a call has made of the connection: its deadline, its end."""
         number = connection.number
-        if connection.deadline is None:
-            self._deadlines.pop(number, None)
-        else:
-            self._deadlines[number] = connection.deadline
+        self._deadlines.set(number, connection.deadline)
         if connection.state is Connection.CLOSED and number in self._by_number:
             del self._by_number[number]
             del self._by_id[connection.terms.peer, connection.terms.connection_id]
+            self._waiting.pop(number, None)
+        if number in self._dialling and connection.state not in _DIALLING:
+            self._dialling.remove(number)
+            self._begin_dials()
+
+    def _begin_dials(self) -> None:
+        while self._waiting and len(self._dialling) < self._limits.dials:
+            connection = self._waiting.pop(next(iter(self._waiting)))
+            self._dialling.add(connection.number)
+            connection.dial()
 
     @property
     def deadline(self) -> float | None:
         """When the next is due."""
-        return min(self._deadlines.values(), default=None)
+        return self._deadlines.next
 
-    def due(self, now: float) -> list[AnyConnection]:
-        """Those whose deadline has come."""
-        return [self._by_number[n] for n, due in self._deadlines.items() if due <= now]
+    def take_due(self, now: float) -> list[AnyConnection]:
+        """Those whose deadline has come; to be settled, each."""
+        return [self._by_number[number] for number in self._deadlines.take(now)]
 
     # --- CANDIDATEs that came before their OFFER ------------------------------------------
 

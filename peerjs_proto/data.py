@@ -7,7 +7,7 @@ order is not closed before what was sent ahead of the close message has had time
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -31,7 +31,7 @@ from .events import (
     MessagesDropped,
 )
 from .limits import Limits
-from .negotiation import Negotiation, Terms
+from .negotiation import Negotiation, Signaling, Terms
 from .outbox import Outbox
 from .sdp import UNSTATED_LARGEST_MESSAGE, max_message_size
 from .serializer import CloseRequested, Frame, Serializer
@@ -70,11 +70,11 @@ class DataProtocol(Negotiation):
         terms: DataTerms,
         serializer: Serializer,
         *,
-        signal: Callable[[messages.Message], bool],
+        signaling: Signaling,
         limits: Limits,
         outbox: Outbox,
     ) -> None:
-        super().__init__(number, terms, signal=signal, limits=limits, outbox=outbox)
+        super().__init__(number, terms, signaling=signaling, limits=limits, outbox=outbox)
         self.sent = 0
         self._serializer = serializer
         self._max_message_size = UNSTATED_LARGEST_MESSAGE

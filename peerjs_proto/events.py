@@ -27,7 +27,10 @@ __all__ = [
 
 @attrs.frozen
 class PeerOpened:
-    """The server has registered us: dialling and being dialled work from here on."""
+    """The server has registered us: dialling and being dialled work from here on.
+
+    Comes again each time the registration is back after a loss.
+    """
 
     id: str
     "The id we have, asked for or given."
@@ -35,16 +38,23 @@ class PeerOpened:
 
 @attrs.frozen
 class PeerFailed:
-    """There never was a registration, and there will be none: the peer is closed."""
+    """There never was a registration, and none will come by itself: no server took us."""
 
     error: PeerError
+    "What the last server that was tried said, or did not."
 
 
 @attrs.frozen
 class PeerDisconnected:
-    """The server is lost. Data connections live on; new ones cannot be made."""
+    """The server is lost, or an attempt to come back to it has failed.
+
+    Data connections live on.
+    """
 
     error: PeerError
+    retry_in: float | None
+    """Seconds until the next attempt; dials made meanwhile wait for it. None: there is none, and
+    no new connections can be made until ``reconnect`` is called."""
 
 
 @attrs.frozen

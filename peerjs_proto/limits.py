@@ -34,6 +34,8 @@ class Limits:
     "Unknown connections for which CANDIDATEs are kept; the oldest is forgotten first."
     pending_connections: int = 64
     "Remote connections offered and not yet open. More are refused until some open or fail."
+    dials: int = 64
+    "Dials under way at once, as many as the far side lets wait; more of them wait for their turn."
     connections: int = 1024
     "Connections in all: an ICE agent and a few sockets each, the usual file limit."
     connect_timeout: float = 20.0
@@ -42,8 +44,6 @@ class Limits:
     "From a call's offer to its answer, at either end: people have to notice, and to decide."
     server_timeout: float = 10.0
     "From opening the socket to the server's OPEN, and for its HTTP answers."
-    open_grace: float = 2.0
-    "npm peer sends no OPEN when a token is used again: after this long, take it as sent."
     heartbeat_interval: float = 5.0
     "Between HEARTBEATs to the server; peerjs's ``pingInterval``. Servers allow 60 to 90 s."
 

@@ -7,8 +7,8 @@ in an answer, and nothing waits for ever.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Protocol
 
 import attrs
 
@@ -26,7 +26,24 @@ from .limits import Limits
 from .outbox import Outbox
 from .states import Connection, ConnectionCue, Transitions, advance
 
-__all__ = ["Negotiation", "Terms"]
+__all__ = ["Negotiation", "Signaling", "Terms"]
+
+_NEEDS_SERVER: Final = frozenset(
+    (Connection.WAITING, Connection.OFFERING, Connection.OFFERED, Connection.ANSWERING)
+)
+
+
+class Signaling(Protocol):
+    """The way to the far side before there is a connection."""
+
+    @property
+    def is_coming_back(self) -> bool:
+        """There is no server at present, and there will be one."""
+        ...
+
+    def send(self, message: messages.Message) -> bool:
+        """Hand a message to the server; False if there is none."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +72,7 @@ class Negotiation(ABC):
         number: int,
         terms: Terms,
         *,
-        signal: Callable[[messages.Message], bool],
+        signaling: Signaling,
         limits: Limits,
         outbox: Outbox,
     ) -> None:
@@ -64,12 +81,14 @@ class Negotiation(ABC):
         self.state = Connection.NEW
         self.deadline: float | None = None
         self.incoming = False
-        self._signal = signal
+        self._signaling = signaling
         self._limits = limits
         self._outbox = outbox
         self._offer = ""
         self._early: list[Mapping[str, Any]] = []
         self._found: list[Mapping[str, Any]] = []
+        self._unsaid: list[messages.Message] = []
+        "What the far side is to hear as soon as there is a server to tell it."
 
     # --- what differs ---------------------------------------------------------------------
 
@@ -100,18 +119,21 @@ class Negotiation(ABC):
 
     # --- ours -----------------------------------------------------------------------------
 
-    def dial(self, now: float) -> None:
-        self._advance(ConnectionCue.DIAL)
+    def wait(self, now: float) -> None:
+        """Others are dialling: :meth:`dial` follows. The time it may take runs from here on."""
+        self._advance(ConnectionCue.WAIT)
         self.deadline = now + self._answer_timeout
+
+    def dial(self) -> None:
+        self._advance(ConnectionCue.DIAL)
         self._command(self._make_offer())
 
     def offer_made(self, sdp: str) -> None:
         if self.state is not Connection.OFFERING:
             return
         self._advance(ConnectionCue.OFFER_MADE)
-        if not self._signal(self._offer_message(sdp)):
-            self.hang_up(Disconnected("the connection to the server is lost: cannot dial"))
-        self._signal_found()
+        self._say(self._offer_message(sdp))
+        self._say_found()
 
     def receive_answer(self, answer: messages.Answer, now: float) -> bool:
         """False if there is no offer of ours that waits for one."""
@@ -148,9 +170,8 @@ class Negotiation(ABC):
             connection_id=self.terms.connection_id,
             sdp=sdp,
         )
-        if not self._signal(answer):
-            self.hang_up(Disconnected("the connection to the server is lost: cannot answer"))
-        self._signal_found()
+        self._say(answer)
+        self._say_found()
 
     # --- both -----------------------------------------------------------------------------
 
@@ -159,7 +180,7 @@ class Negotiation(ABC):
         if self.state in (Connection.OFFERING, Connection.ANSWERING):
             self._found.append(candidate)
         elif self.state not in (Connection.NEW, Connection.INVITED, Connection.CLOSED):
-            self._signal(self._candidate_message(candidate))
+            self._say(self._candidate_message(candidate))
 
     def receive_candidate(self, candidate: Mapping[str, Any]) -> bool:
         """False if there are too many of them to keep."""
@@ -191,17 +212,20 @@ class Negotiation(ABC):
     def hang_up(self, error: PeerError | None) -> None:
         """End now. Says so once; later calls do nothing."""
         if self.state is not Connection.CLOSED:
-            if self.state is not Connection.INVITED:
+            if self.state not in (Connection.WAITING, Connection.INVITED):
                 self._command(CloseRtc(self.number))
             self._outbox.events.append(self._closed(error))
         self._advance(ConnectionCue.HANGUP)
         self.deadline = None
-        self._offer, self._early, self._found = "", [], []
+        self._offer = ""
+        self._early, self._found, self._unsaid = [], [], []
 
     def handle_timeout(self, now: float) -> None:
         """Its deadline has come."""
         peer = repr(self.terms.peer)
         match self.state:
+            case Connection.WAITING:
+                what, patience = "too many dials at once: no turn", self._answer_timeout
             case Connection.OFFERING | Connection.OFFERED:
                 what, patience = f"no answer from {peer}", self._answer_timeout
             case Connection.INVITED:
@@ -210,9 +234,36 @@ class Negotiation(ABC):
                 what, patience = f"no connection to {peer}", self._limits.connect_timeout
         self.hang_up(ConnectTimeout(f"{what} within {patience:g} s"))
 
+    # --- the server -----------------------------------------------------------------------
+
+    def server_found(self) -> None:
+        """Say what waited for it."""
+        unsaid, self._unsaid = self._unsaid, []
+        for message in unsaid:
+            self._say(message)
+
+    def server_lost(self) -> None:
+        """It does not come back by itself: what needs it has failed."""
+        unsaid, self._unsaid = self._unsaid, []
+        if self.state in _NEEDS_SERVER or any(map(_is_description, unsaid)):
+            self.hang_up(self._cut_off())
+
     # --- inside ---------------------------------------------------------------------------
 
-    def _signal_found(self) -> None:
+    def _say(self, message: messages.Message) -> None:
+        """Tell the far side, now or when the server is back: our deadline bounds that."""
+        if self._signaling.send(message):
+            return
+        if self._signaling.is_coming_back:
+            self._unsaid.append(message)
+        elif _is_description(message):
+            self.hang_up(self._cut_off())
+
+    def _cut_off(self) -> Disconnected:
+        verb = "answer" if self.incoming else "dial"
+        return Disconnected(f"the connection to the server is lost: cannot {verb}")
+
+    def _say_found(self) -> None:
         found, self._found = self._found, []
         for candidate in found:
             self.candidate_found(candidate)
@@ -230,3 +281,8 @@ class Negotiation(ABC):
 
     def _advance(self, cue: ConnectionCue) -> None:
         self.state = advance(self.table, self.state, cue)
+
+
+def _is_description(message: messages.Message) -> bool:
+    """Whether nothing can come of a connection without it."""
+    return isinstance(message, messages.Offer | messages.Answer)

@@ -17,10 +17,11 @@ does wrong never raises: it ends as little as possible, and an event says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import jsontext, messages
+from .backoff import Reconnect
 from .commands import Command
 from .connections import AnyConnection, Connections
 from .data import DataProtocol, DataTerms
@@ -51,15 +52,20 @@ __all__ = ["PeerProtocol"]
 class PeerProtocol:
     """One peer: its registration with a PeerServer, and its connections to other peers.
 
-    ``token`` is the client's secret, and ``token_reused`` says that the server may still hold
-    a registration under it. ``id=None`` asks the server for one. ``media`` says that the
+    ``endpoint`` is its server, or several: they are tried in turn, each once, and again after a
+    loss. ``token`` is the client's secret, and ``token_reused`` says that the server may still
+    hold a registration under it. ``id=None`` asks the server for one. ``media`` says that the
     runtime can carry calls; without, those of others are refused.
-    Raises :class:`~peerjs_proto.errors.InvalidId`.
+
+    With ``reconnect``, a registration that was lost is asked for again, by the same id and
+    token. ``random`` gives numbers from 0 to 1, such as ``random.random``; that needs it.
+    Raises :class:`~peerjs_proto.errors.InvalidId`, and LocalProtocolError for no server at all
+    and for a missing ``random``.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Endpoint | Sequence[Endpoint],
         *,
         token: str,
         id: str | None = None,
@@ -67,18 +73,29 @@ class PeerProtocol:
         limits: Limits = DEFAULT_LIMITS,
         serializations: Serializations = SERIALIZATIONS,
         media: bool = False,
+        reconnect: Reconnect | None = None,
+        random: Callable[[], float] | None = None,
     ) -> None:
+        endpoints = [endpoint] if isinstance(endpoint, Endpoint) else list(endpoint)
+        if not endpoints:
+            raise LocalProtocolError("a peer needs a server, or several")
+        if reconnect is not None and random is None:
+            raise LocalProtocolError("reconnect needs random, or all peers come back at once")
         self._limits = limits
         self._serializations = serializations
         self._has_media = media
         self._outbox = Outbox()
         self._session = SessionProtocol(
-            endpoint,
+            endpoints,
             id=id,
             token=token,
             token_reused=token_reused,
+            reconnect=reconnect,
+            random=random or _never,
             limits=limits,
             outbox=self._outbox,
+            on_open=self._server_found,
+            on_lost=self._server_lost,
         )
         self._connections = Connections(limits)
 
@@ -110,7 +127,7 @@ class PeerProtocol:
     def handle_timeout(self, now: float) -> None:
         """Do what is due. Too early, it does nothing; too late, it does it once."""
         self._session.handle_timeout(now)
-        for connection in self._connections.due(now):
+        for connection in self._connections.take_due(now):
             connection.handle_timeout(now)
             self._connections.settle(connection)
 
@@ -119,6 +136,22 @@ class PeerProtocol:
     def start(self, now: float) -> None:
         """Register with the server: PeerOpened or PeerFailed follows."""
         self._session.start(now)
+
+    def disconnect(self) -> None:
+        """Leave the server, and keep the connections: PeerDisconnected follows.
+
+        What needs the server fails, such as dials without an answer. Does nothing where there
+        is no server.
+        """
+        self._session.disconnect()
+
+    def reconnect(self, now: float) -> None:
+        """Register again, now, by the same id and token: PeerOpened or PeerDisconnected follows.
+
+        Does nothing where that is under way, or not needed. Raises LocalProtocolError before
+        ``start`` and after ``shut_down``.
+        """
+        self._session.reconnect(now)
 
     def connect(
         self,
@@ -134,7 +167,8 @@ class PeerProtocol:
         """Dial a peer; the number of the new connection.
 
         ``connection_id`` is ``dc_`` and something random. DataConnectionOpened or
-        DataConnectionClosed with its error follows, in ``limits.connect_timeout`` at most.
+        DataConnectionClosed with its error follows, in ``limits.connect_timeout`` at most. That
+        bounds the wait for a server that is coming back, and for a turn behind other dials, too.
         Raises InvalidId, Disconnected without a server, UnsupportedValue for metadata that
         JSON cannot hold, and LocalProtocolError for an unknown serialization.
         """
@@ -235,17 +269,17 @@ class PeerProtocol:
         """Answers FetchId. The body may be cut off after some hundred bytes."""
         self._session.receive_http(status, body, now)
 
-    def http_failed(self, reason: str) -> None:
+    def http_failed(self, reason: str, now: float) -> None:
         """Answers FetchId: there was no HTTP answer. ``reason`` is for people."""
-        self._session.http_failed(reason)
+        self._session.http_failed(reason, now)
 
     def socket_opened(self, now: float) -> None:
         """Answers OpenSocket."""
         self._session.socket_opened(now)
 
-    def socket_closed(self, reason: str) -> None:
+    def socket_closed(self, reason: str, now: float) -> None:
         """Answers OpenSocket, or comes at any time after: the WebSocket is gone."""
-        self._session.socket_closed(reason)
+        self._session.socket_closed(reason, now)
 
     def receive_text(self, text: str | bytes, now: float) -> None:
         """One message from the server. Binary ones are refused: PeerJS has none."""
@@ -339,6 +373,16 @@ class PeerProtocol:
         if found := self._connections.get(connection):
             found.rtc_failed(reason)
             self._connections.settle(found)
+
+    def _server_found(self) -> None:
+        for connection in self._connections:
+            connection.server_found()
+            self._connections.settle(connection)
+
+    def _server_lost(self) -> None:
+        for connection in self._connections:
+            connection.server_lost()
+            self._connections.settle(connection)
 
     # --- routing --------------------------------------------------------------------------
 
@@ -441,13 +485,11 @@ class PeerProtocol:
             raise InvalidId("a peer cannot dial itself")
         if self._connections.find(terms.peer, terms.connection_id):
             raise LocalProtocolError(f"connection id {terms.connection_id!r} is in use")
-        if self._session.state is not Session.OPEN:
+        if self._session.state is not Session.OPEN and not self._session.is_coming_back:
             raise Disconnected("not connected to the server: cannot dial")
         if len(self._connections) >= self._limits.connections:
             raise LocalProtocolError(f"{len(self._connections)} connections are open: no more")
-        self._connections.add(connection)
-        connection.dial(now)
-        self._connections.settle(connection)
+        self._connections.dial(connection, now)
         return connection.number
 
     def _data(self, terms: DataTerms, serializer: Serializer) -> DataProtocol:
@@ -455,7 +497,7 @@ class PeerProtocol:
             self._connections.next_number(),
             terms,
             serializer,
-            signal=self._session.send,
+            signaling=self._session,
             limits=self._limits,
             outbox=self._outbox,
         )
@@ -464,10 +506,14 @@ class PeerProtocol:
         return MediaProtocol(
             self._connections.next_number(),
             terms,
-            signal=self._session.send,
+            signaling=self._session,
             limits=self._limits,
             outbox=self._outbox,
         )
 
     def _refuse(self, peer: str | None, reason: str) -> None:
         self._outbox.events.append(SignalingRefused(peer, reason))
+
+
+def _never() -> float:
+    raise AssertionError("nothing here is left to chance")

@@ -153,6 +153,8 @@ class ServerProtocol:
             if not hmac.compare_digest(older.token, token):
                 self._turn_away(handle, Refusal.ID_TAKEN)
                 return handle
+            # Where it is another program that took the token, it must not come back for the id.
+            self._commands.append(SendText(older.handle, _ID_TAKEN))
             self._dismiss(older, Departure.REPLACED)
         elif len(self._clients) >= self._concurrent_limit:
             self._turn_away(handle, Refusal.FULL)
@@ -385,6 +387,8 @@ class _Queue:
 _OPEN: Final = messages.encode(messages.Open())
 _RELAYED: Final = frozenset({"OFFER", "ANSWER", "CANDIDATE", "LEAVE", "EXPIRE"})
 _NEVER_WAITING: Final = frozenset({"LEAVE", "EXPIRE"})
+
+_ID_TAKEN: Final = messages.encode(messages.IdTaken())
 
 _CLOSE_CODES: Final[Mapping[Departure, int | None]] = {
     Departure.LEFT: None,

@@ -1,20 +1,24 @@
-"""One peer's standing with its server: an id, a socket, OPEN, heartbeats, loss.
+"""One peer's standing with its servers: an id, a socket, OPEN, heartbeats, loss, coming back.
 
 Rules from peerjs 1.5.5 ``lib/peer.ts`` and ``lib/socket.ts``; where they wait for ever
-(no OPEN, no HTTP answer), this has a deadline.
+(no OPEN, no HTTP answer), this has a deadline, and where they give up, this comes back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from . import messages
+from .backoff import Reconnect
 from .commands import CloseSocket, FetchId, OpenSocket, SendText
 from .endpoint import Endpoint, validate_id
 from .errors import (
+    Disconnected,
     IdTaken,
     InvalidId,
     InvalidKey,
+    LocalProtocolError,
     PeerError,
     ServerError,
     ServerUnavailable,
@@ -33,38 +37,80 @@ _HEARTBEAT: Final = SendText(messages.encode(messages.Heartbeat()))
 
 
 class SessionProtocol:
-    """Used by :class:`~peerjs_proto.peer.PeerProtocol`; see there for the contract."""
+    """Used by :class:`~peerjs_proto.peer.PeerProtocol`; see there for the contract.
+
+    ``on_open`` and ``on_lost`` are called when the state has become OPEN, or LOST.
+    """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoints: Sequence[Endpoint],
         *,
         id: str | None,
         token: str,
         token_reused: bool,
+        reconnect: Reconnect | None,
+        random: Callable[[], float],
         limits: Limits,
         outbox: Outbox,
+        on_open: Callable[[], None],
+        on_lost: Callable[[], None],
     ) -> None:
         self.state = Session.NEW
         self.id = None if id is None else validate_id(id)
         self.deadline: float | None = None
-        self._endpoint = endpoint
+        self._endpoints = endpoints
+        self._chosen = 0
+        "Which of them it is, or is tried next."
+        self._untried = 0
+        "How many may still be tried in this round without a wait."
         self._token = token
         self._token_reused = token_reused
+        self._reconnect = reconnect
+        self._random = random
         self._limits = limits
         self._outbox = outbox
+        self._on_open = on_open
+        self._on_lost = on_lost
         self._was_open = False
+        self._opened_at = 0.0
+        self._failures = 0
+        "Attempts to come back, one behind the other, that led to nothing that lasted."
+        self._taken_since: float | None = None
+        "When the server began to say that another client has our id."
+
+    @property
+    def is_coming_back(self) -> bool:
+        """Whether it was registered, is not, and tries to be again."""
+        return self._was_open and self.state in (
+            *(Session.WAITING, Session.FETCHING_ID, Session.CONNECTING, Session.OPENING),
+        )
 
     # --- what the application asks --------------------------------------------------------
 
     def start(self, now: float) -> None:
-        if self.id is None:
-            self._advance(SessionCue.START_NAMELESS)
-            self._outbox.commands.append(FetchId(self._endpoint.id_url()))
-            self.deadline = now + self._limits.server_timeout
-        else:
-            self._advance(SessionCue.START)
-            self._open_socket(self.id, now)
+        self._untried = len(self._endpoints) - 1
+        self._attempt(now)
+
+    def reconnect(self, now: float) -> None:
+        if self.state in (Session.NEW, Session.CLOSED):
+            raise LocalProtocolError(f"reconnect does not go with state {self.state.value!r}")
+        if self.state in (Session.WAITING, Session.LOST):
+            self._failures = 0
+            self._taken_since = None
+            self.start(now)
+
+    def disconnect(self) -> None:
+        was = self.state
+        if was is Session.OPEN:
+            self.send(messages.Leave())
+        self._advance(SessionCue.DISCONNECT)
+        if was not in (Session.NEW, Session.LOST, Session.CLOSED):
+            self._drop_socket(was)
+            self._outbox.events.append(
+                PeerDisconnected(Disconnected("disconnected by this side"), None)
+            )
+            self._on_lost()
 
     def send(self, message: messages.Message) -> bool:
         """Hand a message to the server; False if there is none."""
@@ -74,13 +120,12 @@ class SessionProtocol:
         return True
 
     def close(self) -> None:
-        if self.state is Session.OPEN:
+        was = self.state
+        if was is Session.OPEN:
             # Without dst it takes us off the server, which need not wait for the TCP close.
             self.send(messages.Leave())
-        if self.state in (Session.CONNECTING, Session.OPENING, Session.OPEN):
-            self._outbox.commands.append(CloseSocket())
         self._advance(SessionCue.CLOSE)
-        self.deadline = None
+        self._drop_socket(was)
 
     # --- what the server and the network do -----------------------------------------------
 
@@ -88,36 +133,38 @@ class SessionProtocol:
         if self.state is not Session.FETCHING_ID:
             return  # too late: we have given up, or closed
         if status != 200:
-            self._lose(ServerError(f"asked for an id, the server answered with status {status}"))
+            error = ServerError(f"asked for an id, the server answered with status {status}")
+            self._lose(error, now)
             return
         try:
             self.id = validate_id(body[:200].decode("utf-8", "replace").strip())
         except InvalidId:
-            self._lose(
-                ServerError("asked for an id, the server sent something else: is the path right?")
-            )
+            words = "asked for an id, the server sent something else: is the path right?"
+            self._lose(ServerError(words), now)
             return
         self._advance(SessionCue.ID_GIVEN)
         self._open_socket(self.id, now)
 
-    def http_failed(self, reason: str) -> None:
+    def http_failed(self, reason: str, now: float) -> None:
         if self.state is Session.FETCHING_ID:
-            self._lose(ServerUnavailable(f"could not get an id from the server: {reason}"))
+            self._lose(ServerUnavailable(f"could not get an id from the server: {reason}"), now)
 
     def socket_opened(self, now: float) -> None:
         if self.state is not Session.CONNECTING:
             return
         self._advance(SessionCue.SOCKET_UP)
-        # npm peer 1.0.2 sends no OPEN to a token that is still registered, so with such a
-        # token silence means yes. With a fresh one there is nothing to take over.
-        wait = self._limits.open_grace if self._token_reused else self._limits.server_timeout
-        self.deadline = now + wait
+        self.deadline = now + self._limits.server_timeout
+        if self._may_take_over:
+            # npm peer 1.0.2 sends no OPEN to a token that is still registered. What it relays
+            # proves as much, and so does a word to ourselves that comes back.
+            echo = messages.Expire(dst=self.id)
+            self._outbox.commands.append(SendText(messages.encode(echo)))
 
-    def socket_closed(self, reason: str) -> None:
+    def socket_closed(self, reason: str, now: float) -> None:
         if self.state in (Session.CONNECTING, Session.OPENING):
-            self._lose(ServerUnavailable(f"could not register with the server: {reason}"))
+            self._lose(ServerUnavailable(f"could not register with the server: {reason}"), now)
         elif self.state is Session.OPEN:
-            self._lose(ServerUnavailable(f"lost the connection to the server: {reason}"))
+            self._lose(ServerUnavailable(f"lost the connection to the server: {reason}"), now)
 
     def receive(self, message: messages.Message, now: float) -> bool:
         """Take what is the server's own to say; False if the message is not for us here."""
@@ -127,16 +174,18 @@ class SessionProtocol:
                     self._register(now)
             case messages.Refused(msg):
                 error = InvalidKey(msg) if msg == _BAD_KEY else ServerError(msg or "refused")
-                self._lose(error)
+                self._lose(error, now)
             case messages.IdTaken(msg):
-                self._lose(IdTaken(f"the id {self.id!r} is taken"))
+                self._lose(IdTaken(f"the id {self.id!r} is taken"), now)
             case messages.InvalidKey(msg):
-                self._lose(InvalidKey(msg or "the server does not accept the key"))
+                self._lose(InvalidKey(msg or "the server does not accept the key"), now)
             case messages.Heartbeat():
                 pass
+            case messages.Expire(src=src) if src == self.id:
+                if self.state is Session.OPENING and self._may_take_over:
+                    self._register(now)  # our own word to ourselves
             case _:
-                # Relayed traffic proves a registration: npm's missing OPEN again.
-                if self.state is Session.OPENING and self._token_reused:
+                if self.state is Session.OPENING and self._may_take_over:
                     self._register(now)
                 return False
         return True
@@ -147,16 +196,31 @@ class SessionProtocol:
         if self.state is Session.OPEN:
             self._outbox.commands.append(_HEARTBEAT)
             self.deadline = now + self._limits.heartbeat_interval
-        elif self.state is Session.OPENING and self._token_reused:
-            self._register(now)
+        elif self.state is Session.WAITING:
+            self._attempt(now)
         else:
-            self._lose(
-                ServerUnavailable(
-                    f"the server did not answer within {self._limits.server_timeout:g} s"
-                )
-            )
+            patience = f"{self._limits.server_timeout:g} s"
+            self._lose(ServerUnavailable(f"the server did not answer within {patience}"), now)
 
     # --- inside ---------------------------------------------------------------------------
+
+    @property
+    def _may_take_over(self) -> bool:
+        """Whether the server may still have us registered under this token."""
+        return self._token_reused or self._was_open
+
+    @property
+    def _endpoint(self) -> Endpoint:
+        return self._endpoints[self._chosen]
+
+    def _attempt(self, now: float) -> None:
+        if self.id is None:
+            self._advance(SessionCue.START_NAMELESS)
+            self._outbox.commands.append(FetchId(self._endpoint.id_url()))
+            self.deadline = now + self._limits.server_timeout
+        else:
+            self._advance(SessionCue.START)
+            self._open_socket(self.id, now)
 
     def _open_socket(self, id: str, now: float) -> None:
         self._outbox.commands.append(OpenSocket(self._endpoint.websocket_url(id, self._token)))
@@ -165,19 +229,63 @@ class SessionProtocol:
     def _register(self, now: float) -> None:
         self._advance(SessionCue.REGISTERED)
         self._was_open = True
+        self._opened_at = now
+        self._untried = 0
+        self._taken_since = None
         self.deadline = now + self._limits.heartbeat_interval
         assert self.id is not None
         self._outbox.events.append(PeerOpened(self.id))
+        self._on_open()
 
-    def _lose(self, error: PeerError) -> None:
-        if self.state in (Session.LOST, Session.CLOSED):
+    def _lose(self, error: PeerError, now: float) -> None:
+        """The server is gone, or refuses: what next?"""
+        was = self.state
+        if was in (Session.WAITING, Session.LOST, Session.CLOSED):
             return
-        if self.state is not Session.FETCHING_ID:
-            self._outbox.commands.append(CloseSocket())
-        self._advance(SessionCue.LOSS)
-        self.deadline = None
-        lost = PeerDisconnected(error) if self._was_open else PeerFailed(error)
+        self._drop_socket(was)
+        if was is not Session.OPEN:
+            self._chosen = (self._chosen + 1) % len(self._endpoints)
+        # Another server might have the id free, but it would make two of us.
+        if self._untried and not isinstance(error, IdTaken):
+            self._untried -= 1
+            self._advance(SessionCue.SETBACK)
+            self._attempt(now)
+            return
+        self._untried = 0
+        wait = self._wait(was, error, now)
+        if wait is None:
+            self._advance(SessionCue.LOSS)
+        else:
+            self._advance(SessionCue.SETBACK)
+            self.deadline = now + wait
+        lost = PeerDisconnected(error, wait) if self._was_open else PeerFailed(error)
         self._outbox.events.append(lost)
+        if wait is None:
+            self._on_lost()
+
+    def _wait(self, was: Session, error: PeerError, now: float) -> float | None:
+        """Seconds until the next attempt; None for no more."""
+        policy = self._reconnect
+        if policy is None or not self._was_open:
+            return None
+        if was is Session.OPEN and now - self._opened_at >= policy.steady:
+            self._failures = 0
+        else:
+            self._failures += 1
+        if policy.attempts is not None and self._failures >= policy.attempts:
+            return None
+        if isinstance(error, IdTaken):
+            if was is Session.OPEN:
+                return None  # by another program with our token, which would lose it to us
+            self._taken_since = now if self._taken_since is None else self._taken_since
+            if now - self._taken_since >= policy.taken_timeout:
+                return None
+        return policy.delay(self._failures // len(self._endpoints), self._random())
+
+    def _drop_socket(self, was: Session) -> None:
+        if was in (Session.CONNECTING, Session.OPENING, Session.OPEN):
+            self._outbox.commands.append(CloseSocket())
+        self.deadline = None
 
     def _advance(self, cue: SessionCue) -> None:
         self.state = advance(SESSION_TRANSITIONS, self.state, cue)

@@ -39,8 +39,10 @@ class Session(enum.Enum):
     "The WebSocket is up; the server has not said OPEN."
     OPEN = "open"
     "Registered: dialling and being dialled work."
+    WAITING = "waiting"
+    "No server for the moment; connections live on. Tries again by itself, after a while."
     LOST = "lost"
-    "No server any more; connections live on."
+    "No server any more; connections live on. Only ``reconnect`` leads back."
     CLOSED = "closed"
     "By our own wish, for good."
 
@@ -53,38 +55,45 @@ class SessionCue(enum.Enum):
     ID_GIVEN = "id given"
     SOCKET_UP = "socket up"
     REGISTERED = "registered"
+    SETBACK = "setback"
     LOSS = "loss"
+    DISCONNECT = "disconnect"
     CLOSE = "close"
 
 
+_WAYS_OUT: Final[Mapping[SessionCue, Session]] = {
+    SessionCue.SETBACK: Session.WAITING,
+    SessionCue.LOSS: Session.LOST,
+    SessionCue.DISCONNECT: Session.LOST,
+    SessionCue.CLOSE: Session.CLOSED,
+}
+_WAYS_BACK: Final[Mapping[SessionCue, Session]] = {
+    SessionCue.START_NAMELESS: Session.FETCHING_ID,
+    SessionCue.START: Session.CONNECTING,
+}
+
 SESSION_TRANSITIONS: Final[Mapping[Session, Mapping[SessionCue, Session]]] = {
     Session.NEW: {
-        SessionCue.START_NAMELESS: Session.FETCHING_ID,
-        SessionCue.START: Session.CONNECTING,
+        **_WAYS_BACK,
+        SessionCue.DISCONNECT: Session.NEW,
         SessionCue.CLOSE: Session.CLOSED,
     },
-    Session.FETCHING_ID: {
-        SessionCue.ID_GIVEN: Session.CONNECTING,
-        SessionCue.LOSS: Session.LOST,
+    Session.FETCHING_ID: {SessionCue.ID_GIVEN: Session.CONNECTING, **_WAYS_OUT},
+    Session.CONNECTING: {SessionCue.SOCKET_UP: Session.OPENING, **_WAYS_OUT},
+    Session.OPENING: {SessionCue.REGISTERED: Session.OPEN, **_WAYS_OUT},
+    Session.OPEN: _WAYS_OUT,
+    Session.WAITING: {
+        **_WAYS_BACK,
+        SessionCue.DISCONNECT: Session.LOST,
         SessionCue.CLOSE: Session.CLOSED,
     },
-    Session.CONNECTING: {
-        SessionCue.SOCKET_UP: Session.OPENING,
-        SessionCue.LOSS: Session.LOST,
+    Session.LOST: {
+        **_WAYS_BACK,
+        SessionCue.DISCONNECT: Session.LOST,
         SessionCue.CLOSE: Session.CLOSED,
     },
-    Session.OPENING: {
-        SessionCue.REGISTERED: Session.OPEN,
-        SessionCue.LOSS: Session.LOST,
-        SessionCue.CLOSE: Session.CLOSED,
-    },
-    Session.OPEN: {
-        SessionCue.LOSS: Session.LOST,
-        SessionCue.CLOSE: Session.CLOSED,
-    },
-    # The server says why it refuses, then closes the socket: two reports of one loss.
-    Session.LOST: {SessionCue.LOSS: Session.LOST, SessionCue.CLOSE: Session.CLOSED},
-    Session.CLOSED: {SessionCue.LOSS: Session.CLOSED, SessionCue.CLOSE: Session.CLOSED},
+    # Whoever closes twice, or disconnects what is not connected, has what they want.
+    Session.CLOSED: {SessionCue.DISCONNECT: Session.CLOSED, SessionCue.CLOSE: Session.CLOSED},
 }
 
 
@@ -93,6 +102,8 @@ class Connection(enum.Enum):
 
     NEW = "new"
     "Left at once: by a dial of ours, or an OFFER that came."
+    WAITING = "waiting"
+    "Ours: as many dials as may be are under way; it begins when one of them has ended."
     OFFERING = "offering"
     "Ours: the WebRTC engine is making the offer."
     OFFERED = "offered"
@@ -116,6 +127,7 @@ class Connection(enum.Enum):
 class ConnectionCue(enum.Enum):
     """What moves a connection."""
 
+    WAIT = "wait"
     DIAL = "dial"
     OFFER_MADE = "offer made"
     ANSWERED = "answered"
@@ -132,8 +144,12 @@ Transitions: TypeAlias = Mapping[Connection, Mapping[ConnectionCue, Connection]]
 
 MEDIA_TRANSITIONS: Final[Transitions] = {
     Connection.NEW: {
-        ConnectionCue.DIAL: Connection.OFFERING,
+        ConnectionCue.WAIT: Connection.WAITING,
         ConnectionCue.INVITE: Connection.INVITED,
+    },
+    Connection.WAITING: {
+        ConnectionCue.DIAL: Connection.OFFERING,
+        ConnectionCue.HANGUP: Connection.CLOSED,
     },
     Connection.OFFERING: {
         ConnectionCue.OFFER_MADE: Connection.OFFERED,

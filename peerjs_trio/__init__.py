@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from peerjs_proto.backoff import Reconnect, Redial
 from peerjs_proto.errors import (
     ConnectionClosed,
     ConnectTimeout,
@@ -29,6 +30,7 @@ from peerjs_proto.errors import (
 )
 from peerjs_proto.limits import Limits
 from peerjs_proto.server_io import HttpReply, ServerLimits
+from peerjs_proto.states import Session
 
 if TYPE_CHECKING:
     from .connection import BrokenConnection, ClosedConnection, DataConnection
@@ -59,10 +61,13 @@ __all__ = [
     "PeerError",
     "PeerServer",
     "PeerUnavailable",
+    "Reconnect",
+    "Redial",
     "RemoteProtocolError",
     "ServerError",
     "ServerLimits",
     "ServerUnavailable",
+    "Session",
     "UnsupportedValue",
     "open_peer",
     "open_server",

@@ -19,17 +19,22 @@ __all__ = ["Driver"]
 
 
 class Driver:
-    """Owns a PeerProtocol. ``perform`` and ``deliver`` must return at once."""
+    """Owns a PeerProtocol. ``perform`` and ``deliver`` must return at once.
+
+    So must ``settled``, which is called after each turn.
+    """
 
     def __init__(
         self,
         core: PeerProtocol,
         perform: Callable[[Command], None],
         deliver: Callable[[Event], None],
+        settled: Callable[[], None],
     ) -> None:
         self._core = core
         self._perform = perform
         self._deliver = deliver
+        self._settled = settled
         self._draining = False
         self._sleeps_until = -math.inf
         self._sooner = anyio.Event()
@@ -70,6 +75,7 @@ class Driver:
                     break
         finally:
             self._draining = False
+        self._settled()
         deadline = self._core.next_timeout()
         if deadline is not None and deadline < self._sleeps_until:
             self._sooner.set()

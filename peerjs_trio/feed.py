@@ -35,6 +35,10 @@ class Feed(Generic[T]):
         self._ended, self._error = True, error
         self._wake()
 
+    def resume(self) -> None:
+        """More will come after all."""
+        self._ended, self._error = False, None
+
     def __aiter__(self) -> Feed[T]:
         return self
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import random
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, assert_never
+from weakref import WeakSet
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
 from peerjs_proto import commands, events
+from peerjs_proto.backoff import Reconnect
 from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, Endpoint
-from peerjs_proto.errors import PeerError
+from peerjs_proto.errors import Disconnected, PeerError
 from peerjs_proto.limits import DEFAULT_LIMITS, Limits
 from peerjs_proto.peer import PeerProtocol
 from peerjs_proto.serialization import SERIALIZATIONS
@@ -42,6 +45,12 @@ DEFAULT_ICE_SERVERS: Sequence[IceServer] = (
 )
 """What peerjs 1.5.5 uses where nothing is said (``util.defaultConfig``); public knowledge."""
 
+DEFAULT_RECONNECT = Reconnect()
+"""What applies to :func:`open_peer` where nothing else is said."""
+
+_STATES = 64
+"States kept for each who watches :meth:`Peer.states`."
+
 _REPORTS = 256
 "Reports kept for :meth:`Peer.reports`; the oldest are forgotten first."
 
@@ -55,9 +64,10 @@ _log = logging.getLogger("peerjs_trio")
 async def open_peer(
     id: str | None = None,
     *,
-    server: str = CLOUD,
+    server: str | Sequence[str] = CLOUD,
     key: str = DEFAULT_KEY,
     token: str | None = None,
+    reconnect: Reconnect | None = DEFAULT_RECONNECT,
     ice_servers: Sequence[IceServer | Mapping[str, Any]] | None = None,
     engine: EngineName | EngineFactory = DEFAULT_ENGINE,
     limits: Limits = DEFAULT_LIMITS,
@@ -68,9 +78,14 @@ async def open_peer(
 
     :param id: ours; None lets the server choose one.
     :param server: ``http(s)://host:port/path`` of a PeerServer; PeerJS's public one if not given.
+        Several are tried in turn, at first and after each loss. Peers find each other where
+        they are registered with the same one.
     :param key: the server's API key.
     :param token: the secret that holds the id at the server; a fresh one if not given. With
         the same one a new process takes the place of an old one.
+    :param reconnect: how to come back to the server after a loss, with the same id and token:
+        by default after a wait of up to 1, 2, 4, 8, 16 and then 30 seconds, each up to chance,
+        without a limit to the attempts. None: not at all. :attr:`Peer.state` tells of it.
     :param ice_servers: STUN and TURN servers, as IceServer or in RTCIceServer's words. None:
         PeerJS's own, or none at all where the server is on the loopback interface.
     :param engine: what does WebRTC: ``"aiortc"``, ``"wrtc"`` (libwebrtc, fast, with the extra
@@ -83,17 +98,21 @@ async def open_peer(
     ServerError (it refused) or ServerUnavailable (it could not be reached or did not answer).
     Leaving closes every connection, tells the server, and waits until nothing is left behind.
     """
-    endpoint = Endpoint.parse(server, key)
+    urls = [server] if isinstance(server, str) else server
+    endpoints = [Endpoint.parse(url, key) for url in urls]
     if ice_servers is None:
-        ice_servers = () if _is_loopback(endpoint.host) else DEFAULT_ICE_SERVERS
+        is_local = all(_is_loopback(endpoint.host) for endpoint in endpoints)
+        ice_servers = () if is_local else DEFAULT_ICE_SERVERS
     ice = [_ice_server(server) for server in ice_servers]
     core = PeerProtocol(
-        endpoint,
+        endpoints,
         id=id,
         token=token or secrets.token_urlsafe(16),
         token_reused=token is not None,
         limits=limits,
         serializations=serializations,
+        reconnect=reconnect,
+        random=random.random,
     )
     async with AsyncExitStack() as stack:
         factory = engine_named(engine) if isinstance(engine, str) else engine
@@ -129,7 +148,7 @@ class Peer:
         limits: Limits,
     ) -> None:
         self._core = core
-        self._driver = Driver(core, self._perform, self._deliver)
+        self._driver = Driver(core, self._perform, self._deliver, self._settled)
         self._engine = engine
         self._ice_servers = ice_servers
         self._limits = limits
@@ -137,8 +156,10 @@ class Peer:
         self._rtcs: dict[int, RtcConnection] = {}
         self._incoming: Feed[DataConnection] = Feed()
         self._reports: Feed[events.Event] = Feed(_REPORTS)
-        self._registered = anyio.Event()
+        self._state = core.session
+        self._watchers: WeakSet[Feed[Session]] = WeakSet()
         self._failure: PeerError | None = None
+        "Why there is no registration."
 
     def __repr__(self) -> str:
         return f"<Peer {self.id!r}, {self._core.session.value}>"
@@ -152,6 +173,44 @@ class Peer:
     def is_open(self) -> bool:
         """Whether we are registered, so that we can dial and be dialled."""
         return self._core.session is Session.OPEN
+
+    @property
+    def state(self) -> Session:
+        """Our standing with the server: ``OPEN``, ``WAITING`` to try again, ``LOST`` …"""
+        return self._core.session
+
+    def states(self) -> AsyncIterator[Session]:
+        """The state now, and each one that follows, as they come; ends with ``CLOSED``.
+
+        Of those that nobody takes, the last 64 are kept.
+        """
+        feed: Feed[Session] = Feed(_STATES)
+        feed.put(self.state)
+        if self.state is Session.CLOSED:
+            feed.end()
+        else:
+            self._watchers.add(feed)
+        return feed
+
+    async def reconnect(self) -> None:
+        """Register with the server again, now; returns when that is done, or is not needed.
+
+        Raises what :func:`open_peer` does; after that ``open_peer(reconnect=…)`` decides when
+        the next attempt is made. Raises LocalProtocolError when the peer is closed.
+        """
+        with self._driver.turn() as core:
+            core.reconnect(anyio.current_time())
+        await self._reach_open()
+
+    async def disconnect(self) -> None:
+        """Leave the server, and stay away from it until :meth:`reconnect`.
+
+        Connections live on. Dials that have no answer yet raise Disconnected.
+        """
+        with self._driver.turn() as core:
+            core.disconnect()
+        with anyio.move_on_after(_GOODBYE):
+            await self._link.wait_closed()
 
     @property
     def connections(self) -> tuple[DataConnection, ...]:
@@ -178,7 +237,9 @@ class Peer:
 
         Raises PeerUnavailable (that peer is not on the server, which takes it five seconds to
         say), ConnectTimeout (``limits.connect_timeout``), NegotiationFailed (no way through),
-        InvalidId, UnsupportedValue for the metadata, and Disconnected without a server.
+        InvalidId, UnsupportedValue for the metadata, and Disconnected without a server. While
+        the server is lost and coming back it waits, within ``limits.connect_timeout`` too; so it
+        does for its turn while more than ``limits.dials`` others are dialled.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
         connection_id = f"dc_{secrets.token_hex(8)}"
@@ -210,7 +271,7 @@ class Peer:
 
         They are accepted and open whether or not anybody iterates, so that no message is
         lost. Ends when the peer is closed; raises ServerUnavailable (or what else has ended
-        the registration) when no more can come because the server is lost.
+        the registration) when no more can come because the server is lost for good.
         """
         return self._incoming
 
@@ -229,15 +290,31 @@ class Peer:
     async def _register(self) -> None:
         with self._driver.turn() as core:
             core.start(anyio.current_time())
-        await self._registered.wait()
-        if self._failure is not None:
-            raise self._failure
+        await self._reach_open()
+
+    async def _reach_open(self) -> None:
+        """Returns when we are registered; raises what an attempt to be ended with."""
+        async for state in self.states():
+            if state is Session.OPEN:
+                return
+            if state in (Session.WAITING, Session.LOST):
+                break
+        raise self._failure or Disconnected("the peer is closed")
 
     def _shut_down(self) -> None:
         with self._driver.turn() as core:
             core.shut_down()
         self._incoming.end()
         self._reports.end()
+
+    def _settled(self) -> None:
+        """After each turn: tell those who watch of a new state."""
+        if self._core.session is not self._state:
+            self._state = self._core.session
+            for feed in self._watchers:
+                feed.put(self._state)
+                if self._state is Session.CLOSED:
+                    feed.end()
 
     def _perform(self, command: commands.Command) -> None:
         """Start what the core asks for. Nothing here waits."""
@@ -277,14 +354,19 @@ class Peer:
                     self._connections[number]._received(value, size)
             case events.PeerOpened(id):
                 _log.info("registered with the server as %s", id)
-                self._registered.set()
+                self._incoming.resume()
             case events.PeerFailed(error):
                 self._failure = error
-                self._registered.set()
-            case events.PeerDisconnected(error):
-                _log.warning("disconnected from the server: %s", error)
-                self._incoming.end(error)
+            case events.PeerDisconnected(error, retry_in):
+                self._failure = error
                 self._reports.put(event)
+                if retry_in is not None:
+                    _log.warning("%s; trying again in %.1f s", error, retry_in)
+                elif isinstance(error, Disconnected):
+                    _log.info("disconnected from the server, as asked for")
+                else:
+                    _log.warning("%s; giving up", error)
+                    self._incoming.end(error)
             case events.DataConnectionOffered(number):
                 self._add(
                     number,

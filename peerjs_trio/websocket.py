@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -55,10 +55,23 @@ class Transport(Protocol):
 
 
 class WebSocketTransport:
-    """The real network. ``ssl_context`` replaces the system's trust for https and wss."""
+    """The real network.
 
-    def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
+    ``ssl_context`` replaces the system's trust for https and wss. Every ``ping_interval``
+    seconds the server is sent a WebSocket ping. If it has not answered that in ``ping_timeout``
+    seconds, the connection is half-open (the server is gone and nobody said so), and ends.
+    """
+
+    def __init__(
+        self,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        ping_interval: float = 10.0,
+        ping_timeout: float = 5.0,
+    ) -> None:
         self._ssl_context = ssl_context
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
 
     async def get(self, url: str) -> tuple[int, bytes]:
         stream = await self._connect(url)
@@ -86,6 +99,7 @@ class WebSocketTransport:
                     f"{parts.path}?{parts.query}",
                     max_message_size=max_bytes,
                 )
+                nursery.start_soon(self._ping, connection)
                 yield _TrioSocket(connection)
                 with trio.move_on_after(_CLOSE_TIMEOUT):
                     await connection.aclose()
@@ -97,6 +111,15 @@ class WebSocketTransport:
             raise TransportError(f"{_origin(url)}: {_words(_first(expected))}") from group
         finally:
             await trio.aclose_forcefully(stream)
+
+    async def _ping(self, connection: trio_websocket.WebSocketConnection) -> None:
+        with suppress(trio_websocket.ConnectionClosed):  # the reader hears of it too
+            while True:
+                await trio.sleep(self._ping_interval)
+                with trio.move_on_after(self._ping_timeout) as patience:
+                    await connection.ping()
+                if patience.cancelled_caught:
+                    raise _HalfOpenError(f"it did not answer a ping in {self._ping_timeout:g} s")
 
     async def _connect(self, url: str) -> _Stream:
         parts = urlsplit(url)
@@ -122,14 +145,19 @@ class WebSocketTransport:
         return tls
 
 
+class _HalfOpenError(Exception):
+    """The TCP connection stands, and nobody is at its other end."""
+
+
 _FAILURES = (
+    _HalfOpenError,
     trio_websocket.HandshakeError,
     trio_websocket.ConnectionClosed,
     trio.BrokenResourceError,
     wsproto.utilities.ProtocolError,
     h11.ProtocolError,
 )
-"All that comes out of trio-websocket when a server goes away or talks nonsense."
+"All that comes up when a server goes away or talks nonsense, most of it out of trio-websocket."
 
 
 class _TrioSocket:

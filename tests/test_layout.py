@@ -21,6 +21,8 @@ IMPURE = {
 # Inside peerjs_proto, a module imports only from what stands before it.
 ORDER = [
     "errors",
+    "backoff",
+    "deadlines",
     "limits",
     "jsontext",
     "messages",

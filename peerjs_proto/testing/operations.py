@@ -54,6 +54,8 @@ def peer_operations(
     error = st.builds(errors.PeerError, reason)
     return st.one_of(
         _calls("start", timed=True),
+        _calls("disconnect"),
+        _calls("reconnect", timed=True),
         _calls(
             "connect",
             peers,
@@ -78,9 +80,9 @@ def peer_operations(
             st.sampled_from([b"alice", b"<html>", b"\xff", b""]),
             timed=True,
         ),
-        _calls("http_failed", reason),
+        _calls("http_failed", reason, timed=True),
         _calls("socket_opened", timed=True),
-        _calls("socket_closed", reason),
+        _calls("socket_closed", reason, timed=True),
         _calls("receive_text", texts(**narrowed) | hostile_texts(**narrowed), timed=True),
         _calls("offer_made", connections, reason),
         _calls("answer_made", connections, reason),

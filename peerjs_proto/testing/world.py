@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from peerjs_proto import commands, events, server_io
+from peerjs_proto.backoff import Reconnect
 from peerjs_proto.endpoint import Endpoint
 from peerjs_proto.errors import ConnectionClosed
 from peerjs_proto.events import Event
@@ -140,11 +141,23 @@ class World(UnderWay):
     "All there ever were, by the number in their descriptions."
 
     def node(
-        self, id: str | None = None, limits: Limits = DEFAULT_LIMITS, *, media: bool = False
+        self,
+        id: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        media: bool = False,
+        reconnect: Reconnect | None = None,
     ) -> Node:
-        """A new peer, about to register; it has after ``settle``."""
-        token = f"token{len(self.nodes)}"
-        core = PeerProtocol(ENDPOINT, id=id, token=token, limits=limits, media=media)
+        """A new peer, about to register; it has after ``settle``. Its waits are the longest."""
+        core = PeerProtocol(
+            ENDPOINT,
+            id=id,
+            token=f"token{len(self.nodes)}",
+            limits=limits,
+            media=media,
+            reconnect=reconnect,
+            random=lambda: 0.0,
+        )
         node = Node(self, core, self.lane(), self.lane())
         self.nodes.append(node)
         core.start(self.now)
@@ -170,7 +183,7 @@ class World(UnderWay):
         node.to_server.steps.clear()
         node.from_server.steps.clear()
         self._hang_up_socket(node)
-        node.core.socket_closed("the connection broke")
+        node.core.socket_closed("the connection broke", self.now)
         node.drain()
         return True
 
@@ -198,6 +211,7 @@ class World(UnderWay):
             case commands.SendText(text):
                 self.later(node.to_server, lambda: self._serve_text(node, text), signal=True)
             case commands.CloseSocket():
+                node.from_server.steps.clear()  # nothing more of this socket is told
                 self.later(node.to_server, lambda: self._hang_up_socket(node))
             case commands.MakeOffer(number, _, ordered):
                 self._offer(node, number, ordered=ordered)
@@ -265,7 +279,7 @@ class World(UnderWay):
         node.drain()
 
     def _hear_no_more(self, node: Node) -> None:
-        node.core.socket_closed("the server closed the socket")
+        node.core.socket_closed("the server closed the socket", self.now)
         node.drain()
 
     # --- WebRTC ---------------------------------------------------------------------------

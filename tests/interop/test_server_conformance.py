@@ -105,6 +105,7 @@ async def test_a_takeover(start_server: StartServer, which: WhichServer) -> None
             await bob.send({"type": "OFFER", "dst": "alice"})
             assert await new.receive() == {"type": "OFFER", "src": "bob", "dst": "alice"}
             if getattr(OLD_SOCKET_AFTER_TAKEOVER, which) == "closed":
+                assert (await old.receive())["type"] == "ID-TAKEN"
                 assert await old.close_code() == 1000
 
 

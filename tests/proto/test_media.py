@@ -270,7 +270,7 @@ def test_a_call_carries_no_messages() -> None:
 def test_a_call_needs_the_server() -> None:
     alice = Alice()
     number = alice.call()
-    alice.core.socket_closed("gone")
+    alice.core.socket_closed("gone", 0.0)
     alice.core.offer_made(number, "ours")
     _, closed = alice.events()
     assert isinstance(closed, events.MediaConnectionClosed)
@@ -283,7 +283,7 @@ def test_an_answer_needs_the_server() -> None:
     alice = Alice()
     alice.ring()
     alice.core.accept(1, 2.0)
-    alice.core.socket_closed("gone")
+    alice.core.socket_closed("gone", 0.0)
     alice.core.answer_made(1, "ours")
     *_, closed = alice.events()
     assert isinstance(closed, events.MediaConnectionClosed)

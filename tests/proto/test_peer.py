@@ -158,7 +158,7 @@ def test_a_peer_that_leaves_fails_the_dial_to_it() -> None:
 
 def test_a_dial_while_the_server_goes_away_fails() -> None:
     pair = Pair(settle=False)
-    pair.alice.core.socket_closed("gone")
+    pair.alice.core.socket_closed("gone", pair.world.now)
     pair.alice.drain()
     pair.world.settle()
     assert isinstance(dial_error(pair.alice, pair.ours), Disconnected)
@@ -166,7 +166,7 @@ def test_a_dial_while_the_server_goes_away_fails() -> None:
 
 def test_connections_live_on_without_the_server() -> None:
     pair = Pair()
-    pair.alice.core.socket_closed("gone")
+    pair.alice.core.socket_closed("gone", pair.world.now)
     pair.alice.drain()
     pair.world.advance(120.0)
     pair.say(pair.alice, pair.ours, "still here")
@@ -379,7 +379,7 @@ def test_what_comes_before_the_start_changes_nothing() -> None:
     for text in ('{"type":"ERROR","payload":{"msg":"no"}}', '{"type":"OPEN"}', "nonsense"):
         core.receive_text(text, 0.0)
     core.socket_opened(0.0)
-    core.socket_closed("never was one")
+    core.socket_closed("never was one", 0.0)
     assert core.next_event() is None
     assert core.next_command() is None
     core.start(0.0)

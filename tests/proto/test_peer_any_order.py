@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from peerjs_proto import commands, events, messages
+from peerjs_proto.backoff import Reconnect
 from peerjs_proto.errors import ConnectionClosed, Disconnected, LocalProtocolError
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
@@ -30,6 +31,7 @@ LIMITS = Limits(
     early_connections=2,
     partial_messages=2,
     ring_timeout=40.0,
+    dials=2,
 )
 # Bounds of what a dial may take, from the docstrings of connect and call.
 PATIENCE = {
@@ -38,7 +40,7 @@ PATIENCE = {
 }
 # What may be refused. Everything else comes from outside, and is not to raise.
 MISUSE = (LocalProtocolError, ConnectionClosed, Disconnected)
-APPLICATION = {"start", "connect", "call", "accept", "send"}
+APPLICATION = {"start", "reconnect", "connect", "call", "accept", "send"}
 
 Offered = events.DataConnectionOffered | events.MediaConnectionOffered
 Opened = events.DataConnectionOpened | events.MediaConnectionOpened
@@ -51,7 +53,14 @@ class Drained:
     """A core and all it has said."""
 
     def __init__(self) -> None:
-        self.core = PeerProtocol(ENDPOINT, id=None, token="t", limits=LIMITS, media=True)
+        self.core = PeerProtocol(
+            [ENDPOINT, ENDPOINT],
+            token="t",
+            limits=LIMITS,
+            media=True,
+            reconnect=Reconnect(attempts=3),
+            random=lambda: 0.5,
+        )
         self.commands: list[commands.Command] = []
         self.events: list[events.Event] = []
 

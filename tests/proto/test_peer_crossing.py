@@ -94,11 +94,12 @@ def test_an_end_is_said_once() -> None:
     connection = MediaProtocol(
         1,
         Terms(peer="bob", connection_id="mc_1", metadata=None),
-        signal=lambda message: True,
+        signaling=Pair().alice.core._session,
         limits=Limits(),
         outbox=outbox,
     )
-    connection.dial(0.0)
+    connection.wait(0.0)
+    connection.dial()
     connection.hang_up(None)
     connection.hang_up(ConnectionClosed("again"))
     assert list(outbox.events) == [events.MediaConnectionClosed(1, None)]
@@ -111,7 +112,7 @@ def test_a_server_that_refuses_twice_is_lost_once() -> None:
     core.socket_opened(0.0)
     for _ in range(2):
         core.receive_text('{"type":"ERROR","payload":{"msg":"go away"}}', 0.0)
-    core.socket_closed("as announced")
+    core.socket_closed("as announced", 0.0)
     (failed,) = iter(core.next_event, None)
     assert isinstance(failed, events.PeerFailed)
     assert isinstance(failed.error, ServerError)
@@ -126,7 +127,7 @@ def test_a_server_may_send_heartbeats() -> None:
 def test_no_http_answer_at_all() -> None:
     core = PeerProtocol(ENDPOINT, token="t")
     core.start(0.0)
-    core.http_failed("no route to it")
+    core.http_failed("no route to it", 1.0)
     (failed,) = iter(core.next_event, None)
     assert isinstance(failed, events.PeerFailed)
     assert str(failed.error) == "could not get an id from the server: no route to it"
@@ -137,7 +138,7 @@ def test_an_http_answer_that_comes_too_late() -> None:
     core.start(0.0)
     core.shut_down()
     assert isinstance(core.next_command(), commands.FetchId)
-    core.http_failed("timed out")
+    core.http_failed("timed out", 1.0)
     core.receive_http(200, b"alice", 1.0)
     assert_quiet(core)
     assert core.session is Session.CLOSED

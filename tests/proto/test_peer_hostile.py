@@ -139,7 +139,7 @@ def test_several_inputs_before_a_drain_are_safe() -> None:
     bob.core.receive_text('{"type":"LEAVE","src":"mallory"}', world.now)
     bob.core.receive_text(offer(connectionId="dc_2"), world.now)
     bob.core.handle_timeout(world.now + 1000)
-    bob.core.socket_closed("gone")
+    bob.core.socket_closed("gone", world.now)
     bob.drain()
     kinds = [type(event).__name__ for event in bob.events]
     assert kinds == [

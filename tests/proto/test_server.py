@@ -99,6 +99,7 @@ def test_the_same_token_takes_over_and_gets_open() -> None:
     first = join(server, "alice")
     second = server.client_connected(target("alice"), 1.0)
     assert commands(server) == [
+        SendText(first, '{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}'),
         CloseClient(first, 1000, Departure.REPLACED.value),
         SendText(second, '{"type":"OPEN"}'),
     ]

@@ -74,8 +74,9 @@ class ServerMachine(RuleBasedStateMachine):
         if older is None and len(self.clients) == 4:
             self.expect((handle, "ERROR"), (handle, None))
             return
-        closed: list[tuple[int, str | None]] = [] if older is None else [(older, None)]
+        closed: list[tuple[int, str | None]] = []
         if older is not None:
+            closed = [(older, "ID-TAKEN"), (older, None)]
             del self.clients[older]
         self.clients[handle] = ModelClient(id, token, self.now)
         waiting = self.queues.pop(id, (0.0, []))[1]

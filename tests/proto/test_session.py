@@ -90,7 +90,7 @@ def test_why_there_is_no_id_is_told() -> None:
     core.receive_http(503, b"", 0.0)
     assert "status 503" in str(failure(core))
     core = started(id=None)
-    core.http_failed("no route")
+    core.http_failed("no route", 0.0)
     error = failure(core)
     assert isinstance(error, ServerUnavailable)
     assert "no route" in str(error)
@@ -125,7 +125,7 @@ def test_refusals_fail_the_peer_and_close_the_socket(
     failed = failure(core)
     assert isinstance(failed, error)
     assert told in str(failed)
-    core.socket_closed("1005")  # the server closes too: nothing new
+    core.socket_closed("1005", 0.0)  # the server closes too: nothing new
     assert drain(core) == ([], [])
 
 
@@ -163,13 +163,39 @@ def test_a_silent_server_has_a_deadline(step: str) -> None:
     assert "within 10 s" in str(error)
 
 
+ECHO = '{"type":"EXPIRE","dst":"alice"}'
+"What a client says to itself, to see whether it is registered."
+
+
 def test_a_token_used_before_needs_no_open() -> None:
     # npm peer 1.0.2 sends none when a live registration is taken over.
     core = started(token_reused=True)
     core.socket_opened(0.0)
-    drain(core)
-    core.handle_timeout(Limits().open_grace)
+    assert drain(core)[0][-1] == commands.SendText(ECHO)
+    core.receive_text('{"type":"EXPIRE","src":"alice","dst":"alice"}', 0.1)
     assert drain(core)[1] == [events.PeerOpened("alice")]
+
+
+def test_the_echo_means_nothing_where_open_came_first() -> None:
+    core = opened(token_reused=True)
+    core.receive_text('{"type":"EXPIRE","src":"alice","dst":"alice"}', 0.1)
+    assert drain(core) == ([], [])
+
+
+def test_a_fresh_token_asks_for_no_echo() -> None:
+    core = started()
+    drain(core)
+    core.socket_opened(0.0)
+    core.receive_text('{"type":"EXPIRE","src":"alice","dst":"alice"}', 0.1)
+    assert drain(core) == ([], [])
+    assert core.session is Session.OPENING
+
+
+def test_a_server_that_is_silent_to_a_token_used_before_is_lost() -> None:
+    core = started(token_reused=True)
+    core.socket_opened(0.0)
+    core.handle_timeout(Limits().server_timeout)
+    assert isinstance(failure(core), ServerUnavailable)
 
 
 def test_relayed_traffic_proves_a_takeover() -> None:
@@ -210,7 +236,7 @@ def test_before_it_is_started_nothing_is_due() -> None:
 
 def test_loss_disconnects_and_dialling_says_so() -> None:
     core = opened()
-    core.socket_closed("it broke")
+    core.socket_closed("it broke", 0.0)
     (event,) = drain(core)[1]
     assert isinstance(event, events.PeerDisconnected)
     assert isinstance(event.error, ServerUnavailable)
@@ -222,7 +248,7 @@ def test_loss_disconnects_and_dialling_says_so() -> None:
 
 def test_loss_before_open_fails() -> None:
     core = started()
-    core.socket_closed("no such host")
+    core.socket_closed("no such host", 0.0)
     error = failure(core)
     assert isinstance(error, ServerUnavailable)
     assert "no such host" in str(error)
@@ -236,7 +262,7 @@ def test_shutting_down_says_leave_and_is_final() -> None:
     core.shut_down()
     core.receive_text('{"type":"OPEN"}', 1.0)
     core.receive_text('{"type":"ERROR","payload":{"msg":"x"}}', 1.0)
-    core.socket_closed("gone")
+    core.socket_closed("gone", 0.0)
     core.handle_timeout(100.0)
     assert drain(core) == ([], [])
     assert core.next_timeout() is None
@@ -245,7 +271,7 @@ def test_shutting_down_says_leave_and_is_final() -> None:
 def test_late_answers_are_ignored() -> None:
     core = opened()
     core.receive_http(200, b"other", 0.0)
-    core.http_failed("late")
+    core.http_failed("late", 0.0)
     core.socket_opened(0.0)
     core.receive_text('{"type":"OPEN"}', 0.0)
     assert drain(core) == ([], [])

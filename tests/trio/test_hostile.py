@@ -130,13 +130,14 @@ async def test_a_flood_of_offers_is_bounded(network: FakeNetwork) -> None:
 
 @in_virtual_time
 async def test_a_server_that_stops_reading_is_given_up(network: FakeNetwork) -> None:
-    async with join(network, "alice") as alice:
+    async with join(network, "alice", reconnect=None) as alice:
         (socket,) = network.sockets.values()
 
         socket.stuck = True
         for n in range(3000):
             alice._link.send(f"message {n}")
-        assert len(alice._link._backlog) <= 1024
+        assert alice._link._line is not None
+        assert len(alice._link._line._backlog) <= 1024
         with pytest.raises(peerjs_trio.ServerUnavailable, match="does not read"):
             await anext(alice.incoming_connections())
         assert socket.client not in network.sockets

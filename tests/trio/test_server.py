@@ -97,6 +97,7 @@ async def test_the_same_token_takes_over() -> None:
         assert await old.receive() == OPEN
         async with open_client(server, "alice") as new:
             assert await new.receive() == OPEN
+            assert (await old.receive())["type"] == "ID-TAKEN"
             assert (await old.closed())[0] == 1000
             await new.send("OFFER", "alice", 1)
             assert (await new.receive())["payload"] == 1
