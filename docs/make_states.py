@@ -40,6 +40,11 @@ SECTIONS: list[tuple[str, str, Mapping[Any, Mapping[Any, Any]]]] = [
         states.DATA_TRANSITIONS,
     ),
     (
+        "A data connection with redial",
+        "Between two of our own peers: one that has been open does not end with its path.",
+        states.REDIAL_TRANSITIONS,
+    ),
+    (
         "A media connection",
         "Negotiated as data is. Nothing has to arrive before its end, so it has fewer states.",
         states.MEDIA_TRANSITIONS,

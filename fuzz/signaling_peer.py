@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from peerjs_proto import commands, events, messages
-from peerjs_proto.backoff import Reconnect
+from peerjs_proto.backoff import Reconnect, Redial
 from peerjs_proto.endpoint import Endpoint
 from peerjs_proto.errors import (
     ConnectionClosed,
@@ -17,6 +17,7 @@ from peerjs_proto.errors import (
     Disconnected,
     LocalProtocolError,
 )
+from peerjs_proto.extension import Extension
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
 
@@ -36,6 +37,7 @@ LIMITS: Final = Limits(
     early_connections=2,
     pending_connections=2,
     connections=3,
+    redial_timeout=20.0,
 )
 REUSED, CALLS, NAMELESS, CLOSED, ONCE = 1, 2, 4, 8, 16
 
@@ -84,7 +86,8 @@ class _Life:
         self.core.receive_text(text, self.now)
         asked, told = self.watch.drain()
         if any(isinstance(event, events.SignalingRefused) for event in told):
-            assert not asked, "what is refused changes nothing"
+            # One of our own kind may be told so.
+            assert all(_is_refusal(command) for command in asked), "what is refused changes nothing"
             # Whatever is relayed to us proves a registration: the one thing it may change.
             others = [e for e in told if not isinstance(e, events.SignalingRefused)]
             assert all(isinstance(event, events.PeerOpened) for event in others)
@@ -150,6 +153,7 @@ class _Life:
             metadata=_nested(choices.below(16)),
             serialization=choices.one_of(("binary", "json", "raw")),
             reliable=choices.flip(),
+            redial=Redial(timeout=20.0) if choices.flip() else None,
         )
 
     def _name(self) -> str:
@@ -176,6 +180,14 @@ class _Life:
 
 def _nested(depth: int) -> Any:
     return [_nested(depth - 1)] if depth else "metadata"
+
+
+def _is_refusal(command: commands.Command) -> bool:
+    if not isinstance(command, commands.SendText):
+        return False
+    said = messages.decode(command.text)
+    extension = Extension.read(said.extra) if isinstance(said, messages.Answer) else None
+    return extension is not None and extension.refused is not None
 
 
 def _survives_encoding(text: str) -> None:

@@ -16,6 +16,12 @@ __all__ = ["PeerWatch"]
 
 _ENDS: Final = (events.DataConnectionClosed, events.MediaConnectionClosed)
 _OFFERS: Final = (events.DataConnectionOffered, events.MediaConnectionOffered)
+_OF_OPEN: Final = (
+    events.MessageReceived,
+    events.MessagesDropped,
+    events.DataConnectionInterrupted,
+    events.DataConnectionResumed,
+)
 _OPENINGS: Final = (events.DataConnectionOpened, events.MediaConnectionOpened)
 
 
@@ -78,7 +84,7 @@ class PeerWatch:
             self._registered = False
         elif not isinstance(event, events.SignalingRefused):
             assert event.connection in self.living, "nothing after the end"
-            if isinstance(event, events.MessageReceived | events.MessagesDropped):
+            if isinstance(event, _OF_OPEN):
                 assert event.connection in self.opened
             elif isinstance(event, _OPENINGS):
                 assert event.connection not in self.opened
@@ -95,6 +101,10 @@ class PeerWatch:
             assert not isinstance(said, messages.Unknown)
         elif not isinstance(command, commands.FetchId | commands.OpenSocket | commands.CloseSocket):
             assert command.connection in self.known
+            if isinstance(command, commands.MakeOffer | commands.MakeAnswer):
+                # Another RTCPeerConnection, of one that is redialled.
+                assert command.connection not in self._released or command.connection in self.opened
+                self._released.discard(command.connection)
             assert command.connection not in self._released, "the number is not used again"
             if isinstance(command, commands.CloseRtc):
                 self._released.add(command.connection)

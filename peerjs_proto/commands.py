@@ -128,7 +128,11 @@ class CloseChannel:
 
 @attrs.frozen
 class CloseRtc:
-    """Close the RTCPeerConnection now. No answer; the number is not used again."""
+    """Close the RTCPeerConnection now. No answer; tell nothing more of it.
+
+    The number is not used again, but by a connection with redial: another MakeOffer or
+    MakeAnswer may follow.
+    """
 
     connection: int
 

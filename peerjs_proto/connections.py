@@ -10,6 +10,7 @@ from .deadlines import Deadlines
 from .errors import ConnectionClosed, LocalProtocolError
 from .limits import Limits
 from .media import MediaProtocol
+from .redial import RedialProtocol
 from .states import Connection
 
 __all__ = ["AnyConnection", "Connections"]
@@ -27,6 +28,8 @@ class Connections:
         self._limits = limits
         self._by_number: dict[int, AnyConnection] = {}
         self._by_id: dict[tuple[str, str], AnyConnection] = {}
+        self._ids: dict[int, tuple[str, str]] = {}
+        "Under what each stands in there: a connection that is redialled changes its id."
         self._deadlines = Deadlines()
         self._dialling: set[int] = set()
         self._waiting: dict[int, AnyConnection] = {}
@@ -70,6 +73,13 @@ class Connections:
         """By what the wire says."""
         return self._by_id.get((peer, connection_id))
 
+    def find_redialled(self, peer: str, lineage: str) -> RedialProtocol | None:
+        """By the id that its first OFFER bore."""
+        for connection in self.of(peer):
+            if isinstance(connection, RedialProtocol) and connection.lineage == lineage:
+                return connection
+        return None
+
     def of(self, peer: str) -> list[AnyConnection]:
         """All with one remote peer."""
         return [c for c in self._by_number.values() if c.terms.peer == peer]
@@ -82,8 +92,9 @@ class Connections:
         return self._last_number
 
     def add(self, connection: AnyConnection) -> None:
-        self._by_number[connection.number] = connection
-        self._by_id[connection.terms.peer, connection.terms.connection_id] = connection
+        key = connection.terms.peer, connection.terms.connection_id
+        self._by_number[connection.number] = self._by_id[key] = connection
+        self._ids[connection.number] = key
 
     def dial(self, connection: AnyConnection, now: float) -> None:
         """A new one of ours: it begins at once, or when others have ended."""
@@ -97,10 +108,14 @@ class Connections:
         """Note what a call has made of the connection: its deadline, its end."""
         number = connection.number
         self._deadlines.set(number, connection.deadline)
-        if connection.state is Connection.CLOSED and number in self._by_number:
-            del self._by_number[number]
-            del self._by_id[connection.terms.peer, connection.terms.connection_id]
-            self._waiting.pop(number, None)
+        if number in self._by_number:
+            if connection.state is Connection.CLOSED:
+                del self._by_number[number]
+                del self._by_id[self._ids.pop(number)]
+                self._waiting.pop(number, None)
+            elif connection.terms.connection_id != self._ids[number][1]:
+                del self._by_id[self._ids[number]]
+                self.add(connection)
         if number in self._dialling and connection.state not in _DIALLING:
             self._dialling.remove(number)
             self._begin_dials()

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-from . import messages
+from . import controls, messages
 from .commands import CloseChannel, Command, FramesReady, MakeAnswer, MakeOffer
 from .errors import (
     ConnectionClosed,
     ConnectTimeout,
     LimitExceeded,
+    NegotiationFailed,
     NotOpenYet,
     PeerError,
     RemoteProtocolError,
@@ -30,14 +31,19 @@ from .events import (
     MessageReceived,
     MessagesDropped,
 )
+from .extension import Extension
+from .keepalive import LARGE, KeepAlive
 from .limits import Limits
 from .negotiation import Negotiation, Signaling, Terms
 from .outbox import Outbox
 from .sdp import UNSTATED_LARGEST_MESSAGE, max_message_size
-from .serializer import CloseRequested, Frame, Serializer
+from .serializer import CloseRequested, Frame, Serializer, frame_size
 from .states import DATA_TRANSITIONS, Connection, ConnectionCue
 
 __all__ = ["DataProtocol", "DataTerms"]
+
+_PASSING: Final = frozenset((Connection.OPEN, Connection.DRAINING, Connection.LINGERING))
+"States in which frames pass in some direction."
 
 
 @attrs.frozen(kw_only=True)
@@ -84,30 +90,61 @@ class DataProtocol(Negotiation):
         self._drained = False
         self._quiet_at = 0.0
         self._give_up_at = 0.0
+        self._theirs: Extension | None = None
+        "What the far side says beside PeerJS; None where it is none of our own."
+        self._keep_alive: KeepAlive | None = None
+        "There while the connection is open, and silence has a meaning."
+        self._beat_due = False
+        self._announced: Frame | None = None
+        "What the far side has just been told the size of."
 
     # --- coming to be ---------------------------------------------------------------------
 
-    def invite(self, offer: str, early: list[Mapping[str, Any]], now: float) -> None:
-        self._max_message_size = max_message_size(offer)
+    def invite(self, offer: messages.Offer, early: list[Mapping[str, Any]], now: float) -> None:
+        self._max_message_size = max_message_size(offer.sdp)
+        self._theirs = Extension.read(offer.extra)
         super().invite(offer, early, now)
 
     def receive_answer(self, answer: messages.Answer, now: float) -> bool:
-        answered = super().receive_answer(answer, now)
-        if answered:
-            self._max_message_size = max_message_size(answer.sdp)
-            self._serializer.before_1_5 = answer.before_1_5
-        return answered
+        if self.state is not Connection.OFFERED:
+            return False
+        theirs = Extension.read(answer.extra)
+        if objection := self._objection(theirs):
+            self.hang_up(objection)
+            return True
+        super().receive_answer(answer, now)
+        self._theirs = theirs
+        self._max_message_size = max_message_size(answer.sdp)
+        self._serializer.before_1_5 = answer.before_1_5
+        return True
 
     def channel_opened(self, largest: int | None) -> None:
         if self.state is not Connection.CONNECTING:
             return
         self._advance(ConnectionCue.CONNECTED)
-        self._serializer.max_message_size = self._max_message_size if largest is None else largest
-        self.deadline = None
-        self._outbox.events.append(DataConnectionOpened(self.number))
+        bound = self._max_message_size if largest is None else largest
+        # Between our own, text may grow by a character.
+        self._serializer.max_message_size = bound if self._theirs is None else bound - 1
+        self._keep_alive = self._begin_keep_alive()
+        self._set_deadline()
+        self._outbox.events.append(self._opened())
         early, self._early_frames = self._early_frames, []
         for frame, then in early:
             self.receive_frame(frame, then)
+
+    def _objection(self, theirs: Extension | None) -> PeerError | None:
+        """Why an ANSWER is none."""
+        if theirs is None or theirs.refused is None:
+            return None
+        return NegotiationFailed(f"{self.terms.peer!r} refused: {theirs.refused}")
+
+    def _begin_keep_alive(self) -> KeepAlive | None:
+        patience, promised = self._limits.idle_timeout, None
+        if self._theirs is not None:
+            patience, promised = self._limits.keep_alive, self._theirs.keep_alive
+        if patience is None and promised is None:
+            return None
+        return KeepAlive(patience, promised, self._now)
 
     @property
     def _answer_timeout(self) -> float:
@@ -129,7 +166,15 @@ class DataProtocol(Negotiation):
             label=self.terms.label,
             reliable=self.terms.reliable,
             serialization=self._serializer.name,
+            extra=self._extension().written(),
         )
+
+    def _answer_extra(self) -> Mapping[str, Any]:
+        return {} if self._theirs is None else self._extension().written()
+
+    def _extension(self) -> Extension:
+        """What we say beside PeerJS."""
+        return Extension(keep_alive=self._limits.keep_alive)
 
     def _offered(self) -> Event:
         terms = self.terms
@@ -143,6 +188,9 @@ class DataProtocol(Negotiation):
             terms.reliable,
         )
 
+    def _opened(self) -> Event:
+        return DataConnectionOpened(self.number)
+
     def _closed(self, error: PeerError | None) -> Event:
         return DataConnectionClosed(self.number, error)
 
@@ -150,7 +198,7 @@ class DataProtocol(Negotiation):
 
     def send(self, value: Any) -> int:
         if self.state is not Connection.OPEN:
-            if self.state in (Connection.DRAINING, Connection.LINGERING, Connection.CLOSED):
+            if self.is_open or self.state is Connection.CLOSED:
                 raise ConnectionClosed("the data connection is closed")
             raise NotOpenYet("the data connection is not open yet")
         return self._enqueue(self._serializer.encode(value).frames)
@@ -165,39 +213,88 @@ class DataProtocol(Negotiation):
         return False
 
     def next_frame(self) -> Frame | None:
+        frame, self._announced = self._announced, None
+        if frame is not None:
+            return frame
+        frame = self._pick_frame()
+        if frame is None or self._theirs is None or self._theirs.keep_alive is None:
+            return frame
+        if (size := frame_size(frame)) <= LARGE:
+            return frame
+        # Until all of it is there, the far side hears nothing.
+        self._announced = frame
+        return controls.beat(self._taken(), size)
+
+    def _pick_frame(self) -> Frame | None:
+        if self._beat_due and not self._drained:
+            self._beat_due = False
+            return controls.beat(self._taken())
+        frame = self._next_of_queue()
+        if frame is None and self.state is Connection.DRAINING and not self._drained:
+            self._drained = True
+            self._command(CloseChannel(self.number))
+        return frame
+
+    def _next_of_queue(self) -> Frame | None:
         while self._queue:
             head = self._queue[0]
             head.begun = True
             frame = next(head.frames, None)
             if frame is not None:
-                return frame
+                return frame if self._theirs is None else controls.escape(frame)
             self.sent = self._queue.popleft().serial
-        if self.state is Connection.DRAINING and not self._drained:
-            self._drained = True
-            self._command(CloseChannel(self.number))
         return None
+
+    def _beat(self) -> None:
+        self._beat_due = True
+        self._frames_ready()
+
+    def _taken(self) -> int:
+        """Frames of the far side that count; without redial nobody does."""
+        return 0
 
     # --- receiving ------------------------------------------------------------------------
 
     def receive_frame(self, frame: Frame, now: float) -> None:
+        self._now = now
         if self.state is Connection.CONNECTING:
             self._keep_early_frame(frame, now)
             return
-        if not self.is_open:
+        if self.state not in _PASSING:
             return
+        if self._keep_alive is not None:
+            self._keep_alive.heard(now)
         try:
-            for incoming in self._serializer.decode(frame, now):
-                if isinstance(incoming, CloseRequested):
-                    self._receive_farewell(now)
-                    break  # nothing comes behind it
-                self._outbox.events.append(
-                    MessageReceived(self.number, incoming.value, incoming.size)
-                )
+            if self._theirs is not None and isinstance(frame, str):
+                if controls.is_control(frame):
+                    self._receive_control(frame)
+                else:
+                    self._receive_data(controls.unescape(frame), now)
+            else:
+                self._receive_data(frame, now)
         except RemoteProtocolError as error:
             self.hang_up(error)
             return
         self._quiet_at = now + self._limits.flush_linger
         self._set_deadline()
+
+    def _receive_data(self, frame: Frame, now: float) -> None:
+        for incoming in self._serializer.decode(frame, now):
+            if isinstance(incoming, CloseRequested):
+                self._receive_farewell(now)
+                break  # nothing comes behind it
+            self._outbox.events.append(MessageReceived(self.number, incoming.value, incoming.size))
+
+    def _receive_control(self, frame: str) -> None:
+        """Raises RemoteProtocolError."""
+        self._receive_beat(frame)
+
+    def _receive_beat(self, frame: str) -> int:
+        """How many of our frames have been taken. Raises DecodeError."""
+        taken, size = controls.read_beat(frame)
+        if self._keep_alive is not None:
+            self._keep_alive.expect(size)
+        return taken
 
     def _keep_early_frame(self, frame: Frame, now: float) -> None:
         # Of a channel without order, messages may overtake the word that it is open
@@ -219,11 +316,12 @@ class DataProtocol(Negotiation):
 
     @property
     def is_open(self) -> bool:
-        """Whether frames still pass in some direction."""
-        return self.state in (Connection.OPEN, Connection.DRAINING, Connection.LINGERING)
+        """Whether it came to be, and has not ended."""
+        return self.state in _PASSING
 
     def flush(self, now: float) -> None:
         """Close when the far side has everything. Before the channel is open: at once."""
+        self._now = now
         if self.state is Connection.OPEN:
             # Out of order it could overtake what it stands behind; there the end of the
             # channel itself says it, which SCTP delivers last (RFC 6525, section 5.2.2).
@@ -245,19 +343,30 @@ class DataProtocol(Negotiation):
         super().hang_up(error)
         self._queue.clear()
         self._early_frames.clear()
+        self._keep_alive = self._announced = None
 
     def handle_timeout(self, now: float) -> None:
-        if not self.is_open:
+        self._now = now
+        if self.state not in _PASSING:
             super().handle_timeout(now)
             return
+        if self._keep_alive is not None:
+            if self._keep_alive.handle_timeout(now):
+                self._beat()
+            if self._keep_alive.is_gone(now):
+                self.fail(ConnectionClosed("the far side is gone: it has fallen silent"))
+                return
         try:
-            count = self._serializer.expire(now)
+            self._drop_stale_messages(now)
         except RemoteProtocolError as error:
             self.hang_up(error)
             return
-        if count:
-            self._outbox.events.append(MessagesDropped(self.number, count))
         self._end_what_is_overdue(now)
+
+    def _drop_stale_messages(self, now: float) -> None:
+        """Raises RemoteProtocolError where nothing could be read behind them."""
+        if count := self._serializer.expire(now):
+            self._outbox.events.append(MessagesDropped(self.number, count))
 
     def _end_what_is_overdue(self, now: float) -> None:
         if self.state is Connection.DRAINING and now >= self._give_up_at:
@@ -276,19 +385,23 @@ class DataProtocol(Negotiation):
 
     def _set_deadline(self) -> None:
         """What is due next on an open connection."""
-        if self.state is Connection.OPEN:
-            self.deadline = self._serializer.deadline
-            return
-        if not self.is_open:
-            return
-        dues = [] if self._serializer.deadline is None else [self._serializer.deadline]
-        dues.append(self._give_up_at)
+        if self.state in _PASSING:
+            self.deadline = min((due for due in self._dues() if due is not None), default=None)
+
+    def _dues(self) -> Iterator[float | None]:
+        if self._keep_alive is not None:
+            yield self._keep_alive.deadline
+        yield self._serializer.deadline
+        if self.state is not Connection.OPEN:
+            yield self._give_up_at
         if self.state is Connection.LINGERING:
-            dues.append(self._quiet_at)
-        self.deadline = min(dues, default=None)
+            yield self._quiet_at
 
     def _enqueue(self, frames: Iterator[Frame]) -> int:
         self._serial += 1
         self._queue.append(_Queued(self._serial, frames))
-        self._command(FramesReady(self.number))
+        self._frames_ready()
         return self._serial
+
+    def _frames_ready(self) -> None:
+        self._command(FramesReady(self.number))

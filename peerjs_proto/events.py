@@ -10,8 +10,10 @@ from .errors import PeerError
 
 __all__ = [
     "DataConnectionClosed",
+    "DataConnectionInterrupted",
     "DataConnectionOffered",
     "DataConnectionOpened",
+    "DataConnectionResumed",
     "Event",
     "MediaConnectionClosed",
     "MediaConnectionOffered",
@@ -90,6 +92,25 @@ class DataConnectionClosed:
 
 
 @attrs.frozen
+class DataConnectionInterrupted:
+    """The path of a connection with redial is gone; another is being looked for.
+
+    What is sent meanwhile waits. DataConnectionResumed follows, or DataConnectionClosed.
+    """
+
+    connection: int
+    error: PeerError
+    "What the path, or an attempt to find another, came to."
+
+
+@attrs.frozen
+class DataConnectionResumed:
+    """It has a path again; nothing was lost, and nothing comes twice."""
+
+    connection: int
+
+
+@attrs.frozen
 class MessageReceived:
     """The far side sent a value."""
 
@@ -157,6 +178,8 @@ Event = (
     | DataConnectionOffered
     | DataConnectionOpened
     | DataConnectionClosed
+    | DataConnectionInterrupted
+    | DataConnectionResumed
     | MessageReceived
     | MessagesDropped
     | MediaConnectionOffered

@@ -47,6 +47,18 @@ class Limits:
     heartbeat_interval: float = 5.0
     "Between HEARTBEATs to the server; peerjs's ``pingInterval``. Servers allow 60 to 90 s."
 
+    # -- a far side that is gone without a word ------------------------------------------
+    keep_alive: float | None = 4.5
+    """Silence of a peer of our own kind after which it is gone; it speaks three times in that
+    time. None: whatever ICE and DTLS find out, after half a minute or never."""
+    idle_timeout: float | None = None
+    """The same for other peers, such as pages, who need not speak where they have nothing to
+    say. None: no end to their silence."""
+    redial_timeout: float = 60.0
+    "For how long a connection that another redials is kept without a path."
+    redial_bytes: int = 16 * 1024 * 1024
+    "Sent on a connection with redial and not known to have arrived. Beyond it, sending waits."
+
     # -- one data connection --------------------------------------------------------------
     early_frames: int = 64
     "Frames kept that overtake the opening of their channel. An engine bounds each."

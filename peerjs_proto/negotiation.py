@@ -32,9 +32,16 @@ _NEEDS_SERVER: Final = frozenset(
     (Connection.WAITING, Connection.OFFERING, Connection.OFFERED, Connection.ANSWERING)
 )
 
+_WITHOUT_RTC: Final = frozenset((Connection.WAITING, Connection.INVITED, Connection.INTERRUPTED))
+
 
 class Signaling(Protocol):
     """The way to the far side before there is a connection."""
+
+    @property
+    def is_open(self) -> bool:
+        """There is a server, and it knows us."""
+        ...
 
     @property
     def is_coming_back(self) -> bool:
@@ -84,6 +91,8 @@ class Negotiation(ABC):
         self._signaling = signaling
         self._limits = limits
         self._outbox = outbox
+        self._now = 0.0
+        "When its owner last said what time it is."
         self._offer = ""
         self._early: list[Mapping[str, Any]] = []
         self._found: list[Mapping[str, Any]] = []
@@ -122,6 +131,7 @@ class Negotiation(ABC):
     def wait(self, now: float) -> None:
         """Others are dialling: :meth:`dial` follows. The time it may take runs from here on."""
         self._advance(ConnectionCue.WAIT)
+        self._now = now
         self.deadline = now + self._answer_timeout
 
     def dial(self) -> None:
@@ -140,24 +150,25 @@ class Negotiation(ABC):
         if self.state is not Connection.OFFERED:
             return False
         self._advance(ConnectionCue.ANSWERED)
+        self._now = now
         self._command(ApplyAnswer(self.number, answer.sdp))
         return True
 
     # --- theirs ---------------------------------------------------------------------------
 
-    def invite(self, offer: str, early: list[Mapping[str, Any]], now: float) -> None:
+    def invite(self, offer: messages.Offer, early: list[Mapping[str, Any]], now: float) -> None:
         self.incoming = True
         self._advance(ConnectionCue.INVITE)
+        self._now = now
         self.deadline = now + self._answer_timeout
-        self._offer, self._early = offer, early
+        self._offer, self._early = offer.sdp, early
         self._outbox.events.append(self._offered())
 
     def accept(self, now: float) -> None:
         self._advance(ConnectionCue.ACCEPT)
+        self._now = now
         self.deadline = now + self._limits.connect_timeout
-        self._command(self._make_answer(self._offer))
-        for candidate in self._early:
-            self._command(AddCandidate(self.number, candidate))
+        self._answer(self._offer, self._early)
         self._offer, self._early = "", []
 
     def answer_made(self, sdp: str) -> None:
@@ -169,6 +180,7 @@ class Negotiation(ABC):
             kind=self.kind,
             connection_id=self.terms.connection_id,
             sdp=sdp,
+            extra=self._answer_extra(),
         )
         self._say(answer)
         self._say_found()
@@ -201,18 +213,22 @@ class Negotiation(ABC):
         if self.is_open:
             self.hang_up(None)
         else:
-            self.hang_up(NegotiationFailed("the far side closed the connection as it opened"))
+            self.fail(NegotiationFailed("the far side closed the connection as it opened"))
 
     def rtc_failed(self, reason: str) -> None:
         if self.is_open:
-            self.hang_up(ConnectionClosed(f"lost the connection: {reason}"))
+            self.fail(ConnectionClosed(f"lost the connection: {reason}"))
         else:
-            self.hang_up(NegotiationFailed(f"could not connect to {self.terms.peer!r}: {reason}"))
+            self.fail(NegotiationFailed(f"could not connect to {self.terms.peer!r}: {reason}"))
+
+    def fail(self, error: PeerError) -> None:
+        """This path has come to nothing, and with it the connection, if it can have no other."""
+        self.hang_up(error)
 
     def hang_up(self, error: PeerError | None) -> None:
         """End now. Says so once; later calls do nothing."""
         if self.state is not Connection.CLOSED:
-            if self.state not in (Connection.WAITING, Connection.INVITED):
+            if self.state not in _WITHOUT_RTC:
                 self._command(CloseRtc(self.number))
             self._outbox.events.append(self._closed(error))
         self._advance(ConnectionCue.HANGUP)
@@ -232,12 +248,13 @@ class Negotiation(ABC):
                 what, patience = f"the offer of {peer} not accepted", self._answer_timeout
             case _:
                 what, patience = f"no connection to {peer}", self._limits.connect_timeout
-        self.hang_up(ConnectTimeout(f"{what} within {patience:g} s"))
+        self.fail(ConnectTimeout(f"{what} within {patience:g} s"))
 
     # --- the server -----------------------------------------------------------------------
 
-    def server_found(self) -> None:
+    def server_found(self, now: float) -> None:
         """Say what waited for it."""
+        self._now = now
         unsaid, self._unsaid = self._unsaid, []
         for message in unsaid:
             self._say(message)
@@ -246,9 +263,18 @@ class Negotiation(ABC):
         """It does not come back by itself: what needs it has failed."""
         unsaid, self._unsaid = self._unsaid, []
         if self.state in _NEEDS_SERVER or any(map(_is_description, unsaid)):
-            self.hang_up(self._cut_off())
+            self.fail(self._cut_off())
 
     # --- inside ---------------------------------------------------------------------------
+
+    def _answer(self, offer: str, early: list[Mapping[str, Any]]) -> None:
+        self._command(self._make_answer(offer))
+        for candidate in early:
+            self._command(AddCandidate(self.number, candidate))
+
+    def _answer_extra(self) -> Mapping[str, Any]:
+        """What an ANSWER says beside PeerJS."""
+        return {}
 
     def _say(self, message: messages.Message) -> None:
         """Tell the far side, now or when the server is back: our deadline bounds that."""
@@ -257,7 +283,7 @@ class Negotiation(ABC):
         if self._signaling.is_coming_back:
             self._unsaid.append(message)
         elif _is_description(message):
-            self.hang_up(self._cut_off())
+            self.fail(self._cut_off())
 
     def _cut_off(self) -> Disconnected:
         verb = "answer" if self.incoming else "dial"

@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import jsontext, messages
-from .backoff import Reconnect
+from . import messages
+from .backoff import Reconnect, Redial
 from .commands import Command
 from .connections import AnyConnection, Connections
-from .data import DataProtocol, DataTerms
+from .data import DataProtocol
 from .endpoint import Endpoint, validate_id
 from .errors import (
     ConnectionClosed,
@@ -36,15 +36,16 @@ from .errors import (
     PeerUnavailable,
 )
 from .events import Event, SignalingRefused
+from .extension import Extension, RedialTerms
+from .factory import ConnectionFactory
 from .limits import DEFAULT_LIMITS, Limits
 from .media import MediaProtocol
-from .negotiation import Terms
 from .outbox import Outbox
-from .serialization import MISSING_EXTRAS, SERIALIZATIONS, serializer_for
-from .serializer import Frame, Serializations, Serializer
+from .redial import RedialProtocol, refusal
+from .serialization import SERIALIZATIONS
+from .serializer import Frame, Serializations
 from .session import SessionProtocol
 from .states import Connection, Session
-from .versions import explain_unknown
 
 __all__ = ["PeerProtocol"]
 
@@ -82,8 +83,6 @@ class PeerProtocol:
         if reconnect is not None and random is None:
             raise LocalProtocolError("reconnect needs random, or all peers come back at once")
         self._limits = limits
-        self._serializations = serializations
-        self._has_media = media
         self._outbox = Outbox()
         self._session = SessionProtocol(
             endpoints,
@@ -98,6 +97,15 @@ class PeerProtocol:
             on_lost=self._server_lost,
         )
         self._connections = Connections(limits)
+        self._factory = ConnectionFactory(
+            self._connections,
+            limits=limits,
+            serializations=serializations,
+            media=media,
+            random=random,
+            signaling=self._session,
+            outbox=self._outbox,
+        )
 
     @property
     def id(self) -> str | None:
@@ -163,25 +171,31 @@ class PeerProtocol:
         metadata: Any = None,
         serialization: str = "binary",
         reliable: bool = False,
+        redial: Redial | None = None,
     ) -> int:
         """Dial a peer; the number of the new connection.
 
         ``connection_id`` is ``dc_`` and something random. DataConnectionOpened or
         DataConnectionClosed with its error follows, in ``limits.connect_timeout`` at most. That
         bounds the wait for a server that is coming back, and for a turn behind other dials, too.
+
+        With ``redial`` the connection, once open, outlives its path: reliable, and each message
+        arrives once. A far side that is none of ours, such as a page, fails the dial then.
+        DataConnectionInterrupted and DataConnectionResumed tell of it.
+
         Raises InvalidId, Disconnected without a server, UnsupportedValue for metadata that
         JSON cannot hold, and LocalProtocolError for an unknown serialization.
         """
-        serializer = serializer_for(serialization, self._limits, self._serializations)
-        terms = DataTerms(
-            peer=peer,
+        connection = self._factory.for_dial(
+            peer,
             connection_id=connection_id,
-            label=label or connection_id,
-            metadata=self._metadata(metadata),
+            label=label,
+            metadata=metadata,
             serialization=serialization,
-            reliable=bool(reliable) or serializer.always_reliable,
+            reliable=reliable,
+            redial=redial,
         )
-        return self._dial(self._data(terms, serializer), now)
+        return self._dial(connection, now)
 
     def call(self, peer: str, *, connection_id: str, now: float, metadata: Any = None) -> int:
         """Call a peer, with tracks the runtime has; the number of the new connection.
@@ -191,10 +205,8 @@ class PeerProtocol:
         ``limits.connect_timeout`` at most. Raises as :meth:`connect`, and LocalProtocolError
         where there is no media.
         """
-        if not self._has_media:
-            raise LocalProtocolError("this peer has no media")
-        terms = Terms(peer=peer, connection_id=connection_id, metadata=self._metadata(metadata))
-        return self._dial(self._media(terms), now)
+        connection = self._factory.for_call(peer, connection_id=connection_id, metadata=metadata)
+        return self._dial(connection, now)
 
     def accept(self, connection: int, now: float) -> None:
         """Let come to be what a remote peer offered."""
@@ -217,6 +229,10 @@ class PeerProtocol:
         """
         found = self._connections.data(connection)
         return found is not None and found.terms.reliable
+
+    def has_redial(self, connection: int) -> bool:
+        """Whether it outlives its path; False for one that has ended."""
+        return isinstance(self._connections.get(connection), RedialProtocol)
 
     def withdraw(self, connection: int, serial: int) -> bool:
         """Take a queued message back; False once any of it has been handed out."""
@@ -257,6 +273,7 @@ class PeerProtocol:
         peers = dict.fromkeys(c.terms.peer for c in self._connections)
         for connection in self._connections:
             connection.close()
+            connection.hang_up(None)  # where close takes its time
             self._connections.settle(connection)
         for peer in peers:
             self._session.send(messages.Leave(dst=peer))
@@ -374,9 +391,9 @@ class PeerProtocol:
             found.rtc_failed(reason)
             self._connections.settle(found)
 
-    def _server_found(self) -> None:
+    def _server_found(self, now: float) -> None:
         for connection in self._connections:
-            connection.server_found()
+            connection.server_found(now)
             self._connections.settle(connection)
 
     def _server_lost(self) -> None:
@@ -387,56 +404,51 @@ class PeerProtocol:
     # --- routing --------------------------------------------------------------------------
 
     def _receive_offer(self, src: str, offer: messages.Offer, now: float) -> None:
-        connection = self._examine(src, offer)
+        theirs = Extension.read(offer.extra)
+        if theirs is not None and theirs.redial is not None and theirs.redial.of is not None:
+            self._receive_redial(src, offer, theirs.redial, theirs.redial.of, now)
+            return
+        connection = self._factory.for_offer(src, offer)
         if isinstance(connection, str):
-            self._refuse(src, connection)
+            self._refuse_offer(src, offer, connection)
             return
         replaced = self._connections.find(src, offer.connection_id)
         others = [c for c in self._connections if c is not replaced]
         pending = sum(c.incoming and not c.is_open for c in others)
         if pending >= self._limits.pending_connections:
-            self._refuse(src, f"offers a connection while {pending} wait to open: refused")
+            words = f"offers a connection while {pending} wait to open: refused"
+            self._refuse_offer(src, offer, words)
             return
         if len(others) >= self._limits.connections:
-            self._refuse(src, f"offers a connection while {len(others)} are open")
+            self._refuse_offer(src, offer, f"offers a connection while {len(others)} are open")
             return
         if replaced is not None:
             # peerjs 1.5.5 lib/peer.ts: a second OFFER replaces the connection.
             replaced.hang_up(ConnectionClosed("replaced by a new offer of the same connection id"))
             self._connections.settle(replaced)
         self._connections.add(connection)
-        connection.invite(offer.sdp, self._connections.take_early(src, offer.connection_id), now)
+        connection.invite(offer, self._connections.take_early(src, offer.connection_id), now)
         self._connections.settle(connection)
 
-    def _examine(self, src: str, offer: messages.Offer) -> AnyConnection | str:
-        """What an OFFER asks for, or why it cannot be."""
-        if offer.kind == "media" and self._has_media:
-            return self._media(
-                Terms(peer=src, connection_id=offer.connection_id, metadata=offer.metadata)
-            )
-        if offer.kind != "data":
-            return f"offers a {offer.kind[:20]!r} connection, which is not supported"
-        serialization = offer.serialization
-        if serialization is None or serialization not in self._serializations:
-            reason = explain_unknown(offer, self._serializations)
-            missing = MISSING_EXTRAS.get(serialization or "")
-            return f"{reason}; {missing}" if missing else reason
-        serializer = serializer_for(serialization, self._limits, self._serializations)
-        serializer.before_1_5 = offer.before_1_5
-        if serializer.always_reliable and not offer.reliable:
-            return f"offers {serialization!r} without order, in which it cannot be read"
-        terms = DataTerms(
-            peer=src,
-            connection_id=offer.connection_id,
-            label=offer.label or offer.connection_id,
-            metadata=offer.metadata,
-            serialization=serialization,
-            reliable=bool(offer.reliable),
-        )
-        return self._data(terms, serializer)
+    def _receive_redial(
+        self, src: str, offer: messages.Offer, terms: RedialTerms, lineage: str, now: float
+    ) -> None:
+        connection = self._connections.find_redialled(src, lineage)
+        if connection is None or not connection.incoming or not connection.is_open:
+            self._refuse_offer(src, offer, "dials a connection again that is not here")
+        elif terms.attempt <= connection.attempt:
+            self._refuse(src, "dials again, and has done so since")
+        elif self._connections.find(src, offer.connection_id) is not None:
+            self._refuse(src, "dials again under a connection id that is in use")
+        else:
+            early = self._connections.take_early(src, offer.connection_id)
+            connection.reoffer(offer, terms, early, now)
+            self._connections.settle(connection)
 
     def _receive_answer(self, src: str, answer: messages.Answer, now: float) -> None:
-        connection = self._connections.find(src, answer.connection_id)
+        connection = self._connections.find(
+            src, answer.connection_id
+        ) or self._connections.find_redialled(src, answer.connection_id)
         if connection is None or not connection.receive_answer(answer, now):
             self._refuse(src, "answers no offer of ours")
             return
@@ -459,7 +471,7 @@ class PeerProtocol:
         error = PeerUnavailable(f"could not connect to peer {src!r}: it is not on the server")
         for connection in self._connections.of(src):
             if connection.state is Connection.OFFERED:
-                connection.hang_up(error)
+                connection.fail(error)
                 self._connections.settle(connection)
 
     def _end_all(self, src: str, reason: PeerError) -> None:
@@ -468,16 +480,6 @@ class PeerProtocol:
             self._connections.settle(connection)
 
     # --- inside ---------------------------------------------------------------------------
-
-    def _metadata(self, metadata: Any) -> Any:
-        """A copy: what the application does to its own must not reach the wire half-way."""
-        # Two levels are the OFFER's own, and no OFFER goes out deeper than the default.
-        depth = min(self._limits.nesting, DEFAULT_LIMITS.nesting) - 2
-        text = jsontext.dumps(metadata, max_depth=depth)
-        size = len(text.encode())
-        if size > self._limits.signaling_bytes // 2:
-            raise LocalProtocolError(f"metadata of {size} bytes does not fit the signaling")
-        return jsontext.loads(text, max_depth=depth)
 
     def _dial(self, connection: AnyConnection, now: float) -> int:
         terms = connection.terms
@@ -492,24 +494,11 @@ class PeerProtocol:
         self._connections.dial(connection, now)
         return connection.number
 
-    def _data(self, terms: DataTerms, serializer: Serializer) -> DataProtocol:
-        return DataProtocol(
-            self._connections.next_number(),
-            terms,
-            serializer,
-            signaling=self._session,
-            limits=self._limits,
-            outbox=self._outbox,
-        )
-
-    def _media(self, terms: Terms) -> MediaProtocol:
-        return MediaProtocol(
-            self._connections.next_number(),
-            terms,
-            signaling=self._session,
-            limits=self._limits,
-            outbox=self._outbox,
-        )
+    def _refuse_offer(self, src: str, offer: messages.Offer, reason: str) -> None:
+        self._refuse(src, reason)
+        if Extension.read(offer.extra) is not None:
+            # One of our own need not wait for its time-out; a page would not understand.
+            self._session.send(refusal(src, offer.kind, offer.connection_id, reason))
 
     def _refuse(self, peer: str | None, reason: str) -> None:
         self._outbox.events.append(SignalingRefused(peer, reason))

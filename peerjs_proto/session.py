@@ -39,7 +39,7 @@ _HEARTBEAT: Final = SendText(messages.encode(messages.Heartbeat()))
 class SessionProtocol:
     """Used by :class:`~peerjs_proto.peer.PeerProtocol`; see there for the contract.
 
-    ``on_open`` and ``on_lost`` are called when the state has become OPEN, or LOST.
+    ``on_open`` and ``on_lost`` are called when the state has become OPEN, at what time, or LOST.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SessionProtocol:
         random: Callable[[], float],
         limits: Limits,
         outbox: Outbox,
-        on_open: Callable[[], None],
+        on_open: Callable[[float], None],
         on_lost: Callable[[], None],
     ) -> None:
         self.state = Session.NEW
@@ -78,6 +78,10 @@ class SessionProtocol:
         "Attempts to come back, one behind the other, that led to nothing that lasted."
         self._taken_since: float | None = None
         "When the server began to say that another client has our id."
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is Session.OPEN
 
     @property
     def is_coming_back(self) -> bool:
@@ -235,7 +239,7 @@ class SessionProtocol:
         self.deadline = now + self._limits.heartbeat_interval
         assert self.id is not None
         self._outbox.events.append(PeerOpened(self.id))
-        self._on_open()
+        self._on_open(now)
 
     def _lose(self, error: PeerError, now: float) -> None:
         """The server is gone, or refuses: what next?"""

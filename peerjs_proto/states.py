@@ -16,6 +16,7 @@ from .errors import LocalProtocolError
 __all__ = [
     "DATA_TRANSITIONS",
     "MEDIA_TRANSITIONS",
+    "REDIAL_TRANSITIONS",
     "SESSION_TRANSITIONS",
     "Connection",
     "ConnectionCue",
@@ -120,6 +121,8 @@ class Connection(enum.Enum):
     "Data: we close once the far side has everything."
     LINGERING = "lingering"
     "Data: the far side has sent its last; on an unordered channel some may be under way."
+    INTERRUPTED = "interrupted"
+    "Data with redial: it has been open, its path is gone, and another is to be found."
     CLOSED = "closed"
     "For good; its number is not used again."
 
@@ -137,6 +140,8 @@ class ConnectionCue(enum.Enum):
     CONNECTED = "connected"
     FLUSH = "flush"
     FAREWELL = "farewell"
+    BREAK = "break"
+    REOFFER = "reoffer"
     HANGUP = "hangup"
 
 
@@ -191,6 +196,25 @@ DATA_TRANSITIONS: Final[Transitions] = {
     },
     Connection.LINGERING: {
         ConnectionCue.FAREWELL: Connection.LINGERING,
+        ConnectionCue.HANGUP: Connection.CLOSED,
+    },
+}
+
+_BREAK: Final = {ConnectionCue.BREAK: Connection.INTERRUPTED}
+
+REDIAL_TRANSITIONS: Final[Transitions] = {
+    # A data connection that, once open, may go through its negotiation again.
+    **DATA_TRANSITIONS,
+    **{
+        state: {**DATA_TRANSITIONS[state], **_BREAK}
+        for state in (
+            *(Connection.OFFERING, Connection.OFFERED, Connection.ANSWERING),
+            *(Connection.CONNECTING, Connection.OPEN, Connection.DRAINING),
+        )
+    },
+    Connection.INTERRUPTED: {
+        ConnectionCue.DIAL: Connection.OFFERING,
+        ConnectionCue.REOFFER: Connection.ANSWERING,
         ConnectionCue.HANGUP: Connection.CLOSED,
     },
 }

@@ -52,6 +52,7 @@ class DataConnection(ObjectStream[Any]):
         metadata: Any,
         serialization: str,
         reliable: bool,
+        redial: bool,
         dialled_by_them: bool,
     ) -> None:
         self.peer = peer
@@ -66,6 +67,10 @@ class DataConnection(ObjectStream[Any]):
         'What the dialler chose: "binary", "json", "raw" …'
         self.reliable = reliable
         "Whether messages arrive in order. They all arrive either way."
+        self.redial = redial
+        "Whether the connection outlives its path."
+        self.interrupted = False
+        "With :attr:`redial`: there is no path at present. :meth:`send` waits for one."
         self._dialled_by_them = dialled_by_them
         self._driver = driver
         self._number = number
@@ -87,13 +92,17 @@ class DataConnection(ObjectStream[Any]):
         self._closed_here = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._gone.is_set() else "open" if self.is_open else "opening"
+        state = "opening"
+        if self._has_settled:
+            state = "interrupted" if self.interrupted else "open"
+        if self._gone.is_set() or self._closing_here:
+            state = "closed"
         return f"<DataConnection {state} to {self.peer!r}, {self.serialization}, {self.label!r}>"
 
     @property
     def is_open(self) -> bool:
         """Whether :meth:`send` can work."""
-        return self._settled.is_set() and not self._gone.is_set()
+        return self._has_settled and not (self._gone.is_set() or self._closing_here)
 
     # --- sending --------------------------------------------------------------------------
 
@@ -191,8 +200,16 @@ class DataConnection(ObjectStream[Any]):
         if self._error is not None:
             raise self._error
 
+    @property
+    def _has_settled(self) -> bool:
+        """Whether it has opened, or has ended."""
+        return self._settled.is_set()
+
     def _opened(self) -> None:
         self._settled.set()
+
+    def _interrupt(self, interrupted: bool) -> None:
+        self.interrupted = interrupted
 
     def _received(self, value: Any, size: int) -> None:
         if self._closed_here or self._overflowed:

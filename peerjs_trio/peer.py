@@ -15,7 +15,7 @@ import anyio.abc
 import anyio.lowlevel
 
 from peerjs_proto import commands, events
-from peerjs_proto.backoff import Reconnect
+from peerjs_proto.backoff import Reconnect, Redial
 from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, Endpoint
 from peerjs_proto.errors import Disconnected, PeerError
 from peerjs_proto.limits import DEFAULT_LIMITS, Limits
@@ -225,6 +225,7 @@ class Peer:
         metadata: Any = None,
         serialization: str = "binary",
         reliable: bool = False,
+        redial: bool | Redial = False,
     ) -> DataConnection:
         """Dial another peer; returns when the connection is open.
 
@@ -234,6 +235,9 @@ class Peer:
             ``msgpack``, ``MsgPack``; for both sides.
         :param reliable: True keeps messages in order. They all arrive either way. ``MsgPack``
             always does.
+        :param redial: True, or how: the connection outlives its path. When that breaks, another is
+            looked for, under the same DataConnection; it keeps messages in order, and each arrives
+            once. Needs peerjs-sansio on both sides: with a page NegotiationFailed says so.
 
         Raises PeerUnavailable (that peer is not on the server, which takes it five seconds to
         say), ConnectTimeout (``limits.connect_timeout``), NegotiationFailed (no way through),
@@ -251,6 +255,7 @@ class Peer:
                 metadata=metadata,
                 serialization=serialization,
                 reliable=reliable,
+                redial=Redial() if redial is True else redial or None,
                 now=anyio.current_time(),
             )
             connection = self._add(
@@ -261,6 +266,7 @@ class Peer:
                 metadata=metadata,
                 serialization=serialization,
                 reliable=core.is_reliable(number),
+                redial=core.has_redial(number),
                 dialled_by_them=False,
             )
         await connection._wait_open()
@@ -376,6 +382,7 @@ class Peer:
                     metadata=event.metadata,
                     serialization=event.serialization,
                     reliable=event.reliable,
+                    redial=self._core.has_redial(number),
                     dialled_by_them=True,
                 )
                 with self._driver.turn() as core:
@@ -385,13 +392,24 @@ class Peer:
                 connection._opened()
                 if connection._dialled_by_them:
                     self._incoming.put(connection)
+            case events.DataConnectionInterrupted(number, error):
+                connection = self._connections[number]
+                connection._interrupt(True)
+                _log.warning(
+                    "the path to %s is gone, another is looked for: %s", connection.peer, error
+                )
+                self._reports.put(event)
+            case events.DataConnectionResumed(number):
+                self._connections[number]._interrupt(False)
+                _log.info("%s has been reached again", self._connections[number].peer)
+                self._reports.put(event)
             case events.MessagesDropped(number, count):
                 who = self._connections[number].peer
                 _log.warning("dropped %d messages of %s that were never finished", count, who)
                 self._reports.put(event)
             case events.DataConnectionClosed(number, error):
                 connection = self._connections.pop(number)
-                if connection._dialled_by_them and not connection.is_open:
+                if connection._dialled_by_them and not connection._has_settled:
                     self._reports.put(event)
                 connection._ended(error)
             case events.SignalingRefused(who, reason):

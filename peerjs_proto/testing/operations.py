@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from peerjs_proto import errors, server_io
+from peerjs_proto.backoff import Redial
 
 from ._hypothesis import st
 from .frames import frames, hostile_frames
@@ -63,6 +64,7 @@ def peer_operations(
             label=st.none() | st.text(max_size=10),
             serialization=st.sampled_from(["binary", "json", "raw", "MsgPack", "no-such"]),
             reliable=st.booleans(),
+            redial=st.none() | st.just(Redial()),
             timed=True,
         ),
         _calls("call", peers, **dial, timed=True),

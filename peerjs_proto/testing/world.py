@@ -78,6 +78,8 @@ class Rtc:
     "Its channel sends no more; what it sent is still to arrive."
     drained: bool = False
     "And that has arrived."
+    severed: bool = False
+    "Nothing arrives any more, and neither end knows."
 
     @property
     def far(self) -> Rtc | None:
@@ -197,6 +199,17 @@ class World(UnderWay):
             end.up = False
             end.frames.steps.clear()
             self._fail(end, "the path broke")
+        return True
+
+    def sever_rtc(self, choice: int = 0) -> bool:
+        """The path of an RTCPeerConnection breaks, and nobody is told."""
+        live = [rtc for node in self.nodes for rtc in node.rtcs.values()]
+        if not live:
+            return False
+        rtc = live[choice % len(live)]
+        for end in [end for end in (rtc, rtc.far) if end is not None]:
+            end.severed = True
+            end.frames.steps.clear()
         return True
 
     # --- the runtime of each node ---------------------------------------------------------
@@ -336,8 +349,9 @@ class World(UnderWay):
         rtc.node.drain()
 
     def _arrive(self, rtc: Rtc, far: Rtc, frame: Frame) -> None:
-        far.node.core.receive_frame(far.number, frame, self.now)
-        far.node.drain()
+        if self._lives(far) and not rtc.severed:
+            far.node.core.receive_frame(far.number, frame, self.now)
+            far.node.drain()
         self._pump(rtc)
 
     def _close_channel(self, rtc: Rtc) -> None:
@@ -349,7 +363,7 @@ class World(UnderWay):
         # RFC 8831, section 6.7: the far side closes its own direction in turn, behind what it
         # has sent; the channel is closed when both are.
         rtc.drained = True
-        if rtc.far is None or not self._lives(rtc.far):
+        if rtc.far is None or not self._lives(rtc.far) or rtc.severed:
             return
         self._close_channel(rtc.far)
         for end in (rtc, rtc.far) if rtc.far.drained else ():
@@ -359,7 +373,7 @@ class World(UnderWay):
         gone = node.rtcs.pop(number)
         gone.up = False
         gone.frames.steps.clear()
-        if (far := gone.far) and self._lives(far):
+        if (far := gone.far) and self._lives(far) and not gone.severed:
             self._tell(far, lambda: far.node.core.channel_closed(far.number))
 
     def _closed(self, rtc: Rtc) -> None:
@@ -371,8 +385,9 @@ class World(UnderWay):
 
     def _tell(self, rtc: Rtc, act: Callable[[], object]) -> None:
         def told() -> None:
-            act()
-            rtc.node.drain()
+            if self._lives(rtc):
+                act()
+                rtc.node.drain()
 
         self.later(rtc.work, told)
 

@@ -14,7 +14,7 @@ from peerjs_proto.serialization import SERIALIZATIONS
 from peerjs_proto.serializer import CloseRequested, Frame, Incoming, Message, Outgoing, Serializer
 from peerjs_proto.testing.world import ENDPOINT
 
-__all__ = ["Channel"]
+__all__ = ["LIMITS", "Channel"]
 
 LIMITS = Limits(
     connect_timeout=20.0,

@@ -46,6 +46,7 @@ def test_the_offer_says_what_was_asked_for(reliable: bool) -> None:
             "label": "chat",
             "reliable": reliable,
             "serialization": "json",
+            "peerjs-sansio": {"keepAlive": 4.5},
         },
     }
 

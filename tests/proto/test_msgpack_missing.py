@@ -27,11 +27,17 @@ def _fresh(name: str) -> Any:
 
 
 def test_the_registry_has_the_others(core: ModuleType) -> None:
-    assert list(core.SERIALIZATIONS) == ["binary", "binary-utf8", "json", "raw", "none"]
+    assert list(_fresh("serialization").SERIALIZATIONS) == [
+        "binary",
+        "binary-utf8",
+        "json",
+        "raw",
+        "none",
+    ]
     with pytest.raises(
         _fresh("errors").LocalProtocolError, match="unknown serialization 'Msgpack'"
     ):
-        core.serializer_for("Msgpack", _fresh("limits").DEFAULT_LIMITS)
+        _fresh("serialization").serializer_for("Msgpack", _fresh("limits").DEFAULT_LIMITS)
 
 
 def test_dialling_names_the_extra(core: ModuleType) -> None:
@@ -54,8 +60,11 @@ def test_refusing_an_offer_names_the_extra(core: ModuleType) -> None:
 
 
 def test_an_applications_own_takes_its_place(core: ModuleType) -> None:
-    mine = {**core.SERIALIZATIONS, "MsgPack": _fresh("serialization").RawSerializer}
-    assert core.serializer_for("MsgPack", _fresh("limits").DEFAULT_LIMITS, mine)
+    mine = {
+        **_fresh("serialization").SERIALIZATIONS,
+        "MsgPack": _fresh("serialization").RawSerializer,
+    }
+    assert _fresh("serialization").serializer_for("MsgPack", _fresh("limits").DEFAULT_LIMITS, mine)
 
 
 def _open_peer(core: ModuleType) -> Any:

@@ -280,7 +280,7 @@ def test_a_flushing_close_delivers_everything_first(serialization: str, reliable
 
 
 def test_a_flush_is_bounded_in_time() -> None:
-    pair = Pair()
+    pair = Pair(limits=Limits(keep_alive=None))
     pair.alice.core.send(pair.ours, b"x" * 1_000_000)
     pair.alice.rtcs[pair.ours].other = None  # what is sent from here on goes nowhere
     pair.alice.rtcs[pair.ours].up = False

@@ -291,6 +291,8 @@ class AnyOrder(RuleBasedStateMachine):
         closed: set[int] = set()
         for command in self.eager.commands:
             number = getattr(command, "connection", None)
+            if isinstance(command, commands.MakeOffer | commands.MakeAnswer):
+                closed.discard(command.connection)  # redialled: another RTCPeerConnection
             assert number is None or number not in closed, command
             if isinstance(command, commands.CloseRtc):
                 closed.add(command.connection)

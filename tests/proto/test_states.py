@@ -11,6 +11,7 @@ from peerjs_proto.errors import LocalProtocolError
 from peerjs_proto.states import (
     DATA_TRANSITIONS,
     MEDIA_TRANSITIONS,
+    REDIAL_TRANSITIONS,
     SESSION_TRANSITIONS,
     Connection,
     ConnectionCue,
@@ -19,22 +20,22 @@ from peerjs_proto.states import (
     advance,
 )
 
-TABLES = [DATA_TRANSITIONS, MEDIA_TRANSITIONS, SESSION_TRANSITIONS]
-_DATA_ONLY = {Connection.DRAINING, Connection.LINGERING}
+TABLES = [DATA_TRANSITIONS, REDIAL_TRANSITIONS, MEDIA_TRANSITIONS, SESSION_TRANSITIONS]
+_DATA_ONLY = {Connection.DRAINING, Connection.LINGERING, Connection.INTERRUPTED}
 
 
 def test_every_state_has_a_row() -> None:
     assert set(SESSION_TRANSITIONS) == set(Session)
-    assert set(DATA_TRANSITIONS) == set(Connection)
+    assert set(REDIAL_TRANSITIONS) == set(Connection)
     assert set(MEDIA_TRANSITIONS) == set(Connection) - _DATA_ONLY
 
 
 def test_every_cue_is_used() -> None:
     assert {cue for row in SESSION_TRANSITIONS.values() for cue in row} == set(SessionCue)
-    assert {cue for row in DATA_TRANSITIONS.values() for cue in row} == set(ConnectionCue)
+    assert {cue for row in REDIAL_TRANSITIONS.values() for cue in row} == set(ConnectionCue)
 
 
-@pytest.mark.parametrize("table", TABLES, ids=["data", "media", "session"])
+@pytest.mark.parametrize("table", TABLES, ids=["data", "redial", "media", "session"])
 def test_a_table_leads_nowhere_else_and_everywhere_from_new(
     table: Mapping[Any, Mapping[Any, Any]],
 ) -> None:

@@ -56,7 +56,8 @@ def test_what_a_peer_says_word_for_word() -> None:
         "bob", connection_id="dc_1", label="a label", serialization="json", reliable=True, now=0.0
     )
     alice.offer_made(dial, "v=0 theirs")
-    assert said(alice) == [{"type": "OFFER", "payload": OFFER, "dst": "bob"}]
+    payload = OFFER | {"peerjs-sansio": {"keepAlive": 4.5}}  # which X-1 is about
+    assert said(alice) == [{"type": "OFFER", "payload": payload, "dst": "bob"}]
 
     accepted = invited(bob, OFFER)
     bob.accept(accepted, 0.0)

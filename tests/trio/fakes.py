@@ -217,6 +217,8 @@ class FakeRtc:
         "Set by a test: nothing drains."
         self.closed = False
         self.candidates: list[Mapping[str, Any]] = []
+        self.severed = False
+        "Set by a test: nothing arrives here or at the other end, and nobody is told."
         self._name = str(len(engine.network.rtcs))
         engine.network.rtcs[self._name] = self
 
@@ -264,15 +266,19 @@ class FakeRtc:
         if not self.closed:
             self.closed = True
             self.engine.open_connections.remove(self)
-            if self.other is not None:
+            if self.other is not None and not self._is_cut:
                 self.other._later(self.other.sink.channel_closed)
+
+    @property
+    def _is_cut(self) -> bool:
+        return self.severed or (self.other is not None and self.other.severed)
 
     def _carry(self, frame: Any, size: int) -> None:
         if self.stalled:
             self._later(lambda: self._carry(frame, size))
             return
         self.buffered -= size
-        if self.other is not None and not self.other.closed:
+        if self.other is not None and not self.other.closed and not self._is_cut:
             self.other.sink.frames_received([frame if isinstance(frame, str) else bytes(frame)])
         if not self.closed:
             self.sink.room_made()

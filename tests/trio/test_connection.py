@@ -24,7 +24,11 @@ from tests.trio.test_peer import dialled, join
 pytestmark = pytest.mark.trio(run=virtual_time)
 
 LIMITS = Limits(
-    inbox_messages=20, inbox_bytes=1_000_000, message_bytes=1_000_000, partial_bytes=1_000_000
+    keep_alive=None,  # silence is what some of these tests are about
+    inbox_messages=20,
+    inbox_bytes=1_000_000,
+    message_bytes=1_000_000,
+    partial_bytes=1_000_000,
 )
 
 
