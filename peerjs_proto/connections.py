@@ -108,14 +108,13 @@ class Connections:
         """Note what a call has made of the connection: its deadline, its end."""
         number = connection.number
         self._deadlines.set(number, connection.deadline)
-        if number in self._by_number:
-            if connection.state is Connection.CLOSED:
-                del self._by_number[number]
-                del self._by_id[self._ids.pop(number)]
-                self._waiting.pop(number, None)
-            elif connection.terms.connection_id != self._ids[number][1]:
-                del self._by_id[self._ids[number]]
-                self.add(connection)
+        if connection.state is Connection.CLOSED:
+            del self._by_number[number]
+            del self._by_id[self._ids.pop(number)]
+            self._waiting.pop(number, None)
+        elif connection.terms.connection_id != self._ids[number][1]:
+            del self._by_id[self._ids[number]]
+            self.add(connection)
         if number in self._dialling and connection.state not in _DIALLING:
             self._dialling.remove(number)
             self._begin_dials()

@@ -37,7 +37,7 @@ from .limits import Limits
 from .negotiation import Negotiation, Signaling, Terms
 from .outbox import Outbox
 from .sdp import UNSTATED_LARGEST_MESSAGE, max_message_size
-from .serializer import CloseRequested, Frame, Serializer, frame_size
+from .serializer import CloseRequested, Frame, Serializer, check_size, frame_size
 from .states import DATA_TRANSITIONS, Connection, ConnectionCue
 
 __all__ = ["DataProtocol", "DataTerms"]
@@ -122,9 +122,7 @@ class DataProtocol(Negotiation):
         if self.state is not Connection.CONNECTING:
             return
         self._advance(ConnectionCue.CONNECTED)
-        bound = self._max_message_size if largest is None else largest
-        # Between our own, text may grow by a character.
-        self._serializer.max_message_size = bound if self._theirs is None else bound - 1
+        self._serializer.max_message_size = self._max_message_size if largest is None else largest
         self._keep_alive = self._begin_keep_alive()
         self._set_deadline()
         self._outbox.events.append(self._opened())
@@ -201,7 +199,14 @@ class DataProtocol(Negotiation):
             if self.is_open or self.state is Connection.CLOSED:
                 raise ConnectionClosed("the data connection is closed")
             raise NotOpenYet("the data connection is not open yet")
-        return self._enqueue(self._serializer.encode(value).frames)
+        return self._enqueue(self._encode(value))
+
+    def _encode(self, value: Any) -> Iterator[Frame]:
+        outgoing = self._serializer.encode(value)
+        if self._theirs is not None and isinstance(value, str) and value.startswith("\0"):
+            # It grows by a character, if its serialization sends text as it is.
+            check_size(outgoing.size + 1, self._serializer.max_message_size)
+        return outgoing.frames
 
     def withdraw(self, serial: int) -> bool:
         for queued in self._queue:

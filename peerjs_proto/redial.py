@@ -261,7 +261,7 @@ class RedialProtocol(DataProtocol):
 
     def send(self, value: Any) -> int:
         if self._was_open and self.state in _BETWEEN and not self._flushing:
-            return self._enqueue(self._serializer.encode(value).frames)
+            return self._enqueue(self._encode(value))
         return super().send(value)
 
     def _frames_ready(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import sys
 import traceback
 from abc import ABC, abstractmethod
 from collections import deque
@@ -21,6 +22,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _log = logging.getLogger("peerjs_trio")
+
+_CALLS_A_PASS: Final = 256
+"Calls that run in the loop before it looks at its sockets again."
 
 CLOSE_TIMEOUT: Final = 5.0
 "Seconds that what still runs in the loop has for ending, once the block is left."
@@ -107,7 +111,9 @@ class GuestLoop(ABC):
             self.loop.call_soon_threadsafe(self.loop.stop)
 
     def _run_calls(self) -> None:
-        self._calls.run(self._report)
+        # Ten thousand small messages in one pass would keep the loop from its sockets for seconds.
+        if self._calls.run(self._report, most=_CALLS_A_PASS):
+            self._announce_calls()
 
     def _report(self, error: BaseException) -> None:
         if not isinstance(error, Exception):
@@ -150,15 +156,20 @@ class Calls:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def run(self, on_error: Callable[[BaseException], object]) -> None:
+    def run(self, on_error: Callable[[BaseException], object], most: int = sys.maxsize) -> bool:
+        """Whether some are left, and this side must be told again."""
         # In this order: what another thread adds from now on is announced again.
         self._announced = False
-        for _ in range(len(self._waiting)):
+        for _ in range(min(len(self._waiting), most)):
             fn, args = self._waiting.popleft()
             try:
                 fn(*args)
             except BaseException as error:
                 on_error(error)
+        if not self._waiting or self._announced:
+            return False
+        self._announced = True
+        return True
 
 
 async def _put_away() -> None:

@@ -70,6 +70,7 @@ def peer_operations(
         _calls("call", peers, **dial, timed=True),
         _calls("accept", connections, timed=True),
         _calls("is_reliable", connections),
+        _calls("has_redial", connections),
         _calls("send", connections, binary_values()),
         _calls("withdraw", connections, st.integers(0, 9)),
         _calls("sent", connections),

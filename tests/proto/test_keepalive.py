@@ -110,6 +110,14 @@ def test_a_large_frame_on_a_slow_path_is_no_silence() -> None:
     assert pair.bob.closed(pair.theirs)
 
 
+def test_who_has_no_end_of_patience_takes_words_all_the_same() -> None:
+    pair = Pair(limits=Limits(keep_alive=None))
+    pair.bob.core.receive_frame(pair.theirs, "\x000+70000", pair.world.now)
+    pair.bob.drain()
+    pair.say(pair.alice, pair.ours, "undisturbed")
+    assert pair.bob.values(pair.theirs) == ["undisturbed"]
+
+
 def test_nobody_can_announce_more_than_a_frame() -> None:
     pair = Pair()
     pair.bob.core.receive_frame(pair.theirs, "\x000+999999999999", pair.world.now)
@@ -138,11 +146,12 @@ def test_escaping_is_undone_and_never_a_control(frame: str | bytes) -> None:
 
 def test_the_largest_text_has_room_for_its_mark() -> None:
     pair = Pair(serialization="raw", reliable=True)
-    for text in ("\0" * 262_143, "x" * 262_143):
+    for text in ("\0" * 262_143, "x" * 262_144):
         pair.say(pair.alice, pair.ours, text)
         assert pair.bob.values(pair.theirs)[-1] == text
-    with pytest.raises(MessageTooBig):
-        pair.alice.core.send(pair.ours, "x" * 262_144)
+    for text in ("\0" * 262_144, "x" * 262_145):
+        with pytest.raises(MessageTooBig):
+            pair.alice.core.send(pair.ours, text)
 
 
 @pytest.mark.parametrize(

@@ -363,6 +363,20 @@ def test_an_accepted_offer_fails_without_a_server_to_answer_by() -> None:
         assert "answer" in str(closed.error)
 
 
+def test_a_candidate_that_nobody_can_be_told_of_does_no_harm() -> None:
+    world = World()
+    alice, bob = world.node("alice"), world.node("bob")
+    world.settle()
+    number = alice.core.connect("bob", connection_id="dc_1", now=world.now)
+    alice.drain()
+    world.settle()
+    alice.core.disconnect()
+    alice.core.candidate_found(number, {"candidate": "late"})
+    alice.drain()
+    assert not alice.closed(number)
+    assert bob.told(events.DataConnectionOpened)
+
+
 def test_dials_begin_as_others_end() -> None:
     alice = Alice(limits=Limits(dials=2))
     alice.registered(0.0)

@@ -456,6 +456,57 @@ def test_a_channel_of_another_measure_ends_it() -> None:
     assert "other messages" in str(dial_error(pair.alice, pair.ours))
 
 
+def test_words_that_cross_or_come_twice_change_nothing() -> None:
+    pair = redialled()
+    pair.alice.core.channel_opened(pair.ours, 262_144)
+    pair.world.repeat()
+    pair.alice.core.receive_text(
+        messages.encode(messages.Answer(src="bob", kind="data", connection_id="dc_1", sdp="x")),
+        pair.world.now,
+    )
+    pair.world.break_rtc()
+    pair.world.settle()
+    pair.alice.core.rtc_failed(pair.ours, "ICE failed too")
+    pair.alice.drain()
+    pair.world.advance(2.0)
+    assert interrupted(pair.alice) == resumed(pair.alice) == 1
+    pair.world.lose_server(pair.alice)
+    pair.alice.core.reconnect(pair.world.now)  # which says nothing to those that have a path
+    pair.alice.drain()
+    pair.say(pair.alice, pair.ours, "here")
+    assert pair.bob.values(pair.theirs) == ["here"]
+
+
+def test_a_channel_that_closes_before_it_was_open_is_a_failed_dial() -> None:
+    pair = Pair(settle=False, redial=POLICY)
+    pair.alice.core.channel_closed(pair.ours)
+    pair.alice.drain()
+    assert isinstance(dial_error(pair.alice, pair.ours), NegotiationFailed)
+
+
+def test_closing_at_once_cuts_a_flush_short() -> None:
+    pair = redialled()
+    for n in range(100):
+        pair.alice.core.send(pair.ours, n)
+    pair.alice.core.close(pair.ours, pair.world.now, flush=True)
+    pair.alice.drain()
+    pair.alice.core.close(pair.ours, pair.world.now)
+    pair.alice.core.receive_frame(pair.ours, "\x003", pair.world.now)  # on its way before
+    pair.alice.drain()
+    pair.world.settle()
+    assert dial_error(pair.alice, pair.ours) is None
+    assert dial_error(pair.bob, pair.theirs) is None
+    assert len(pair.bob.values(pair.theirs)) < 100
+
+
+def test_who_closes_says_first_what_it_has_taken() -> None:
+    pair = redialled(limits=Limits(keep_alive=None))
+    pair.bob.core.receive_frame(pair.theirs, b"\x01", pair.world.now)
+    pair.bob.core.close(pair.theirs, pair.world.now, flush=True)
+    frames = list(iter(lambda: pair.bob.core.next_frame(pair.theirs), None))
+    assert frames == ["\x001", "\0."]
+
+
 # --- bounds -----------------------------------------------------------------------------------
 
 
@@ -472,6 +523,13 @@ def test_what_is_not_acknowledged_is_bounded() -> None:
     while pair.alice.core.next_frame(pair.ours) is not None:
         taken += 1
     assert 140 <= taken <= 150
+
+
+def test_a_large_frame_is_announced_with_the_count() -> None:
+    pair = redialled(serialization="raw")
+    pair.say(pair.bob, pair.theirs, b"x")
+    pair.alice.core.send(pair.ours, b"x" * 100_000)
+    assert pair.alice.core.next_frame(pair.ours) == "\x001+100000"
 
 
 def test_acknowledgements_come_after_so_many_frames_or_so_long() -> None:

@@ -20,6 +20,7 @@ import peerjs_trio
 from peerjs_trio import (
     BrokenConnection,
     DataConnection,
+    Limits,
     NegotiationFailed,
     Peer,
     open_peer,
@@ -132,9 +133,10 @@ async def test_a_far_side_that_is_killed_is_a_failure_and_no_end(
     # aioice asks every 5 s and gives up after 6 times without an answer.
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)
     monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+    unhurried = Limits(keep_alive=None)  # or it would notice first
     async with (
         open_server() as server,
-        open_peer("alice", server=server.url, engine=engine) as alice,
+        open_peer("alice", server=server.url, engine=engine, limits=unhurried) as alice,
     ):
         command = [sys.executable, "-c", VANISHER, server.url]
         process = await trio.lowlevel.open_process(command)

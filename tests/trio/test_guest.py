@@ -49,6 +49,18 @@ async def test_run_gives_the_result(form: Form) -> None:
 
 
 @pytest.mark.trio
+async def test_many_calls_let_the_loop_go_on_between_them(form: Form) -> None:
+    order: list[int | str] = []
+    async with open_guest_loop(form) as guest:
+        guest.call(lambda: guest.loop.call_soon(order.append, "the loop's own"))
+        for n in range(2000):
+            guest.call(order.append, n)
+        await guest.run(asyncio.sleep, 0)
+    assert order.index("the loop's own") < 1000
+    order.remove("the loop's own")
+    assert order == list(range(2000))
+
+
 async def test_run_raises_the_exception(form: Form) -> None:
     async def fail() -> None:
         raise KeyError("mine")
