@@ -50,7 +50,8 @@ class Limits:
     # -- a far side that is gone without a word ------------------------------------------
     keep_alive: float | None = 4.5
     """Silence of a peer of our own kind after which it is gone; it speaks three times in that
-    time. None: whatever ICE and DTLS find out, after half a minute or never."""
+    time. More is wise where a program, or its machine, may be busy with something else for
+    seconds. None: whatever ICE and DTLS find out, after half a minute or never."""
     idle_timeout: float | None = None
     """The same for other peers, such as pages, who need not speak where they have nothing to
     say. None: no end to their silence."""

@@ -44,10 +44,12 @@ class Pair:
 
 @pytest.fixture
 async def pair(engine: EngineFactory) -> AsyncIterator[Pair]:
+    # Both ends on one machine, perhaps a slow one, and bursts that keep it busy for seconds.
+    limits = Limits(keep_alive=30.0)
     async with (
         open_server() as server,
-        open_peer("alice", server=server.url, engine=engine) as alice,
-        open_peer("bob", server=server.url, engine=engine) as bob,
+        open_peer("alice", server=server.url, engine=engine, limits=limits) as alice,
+        open_peer("bob", server=server.url, engine=engine, limits=limits) as bob,
     ):
         yield Pair(server.url, alice, bob)
 

@@ -49,9 +49,9 @@ async def test_run_gives_the_result(form: Form) -> None:
 
 
 @pytest.mark.trio
-async def test_many_calls_let_the_loop_go_on_between_them(form: Form) -> None:
+async def test_many_calls_let_a_threaded_loop_go_on_between_them() -> None:
     order: list[int | str] = []
-    async with open_guest_loop(form) as guest:
+    async with open_guest_loop("thread") as guest:
         guest.call(lambda: guest.loop.call_soon(order.append, "the loop's own"))
         for n in range(2000):
             guest.call(order.append, n)
@@ -61,6 +61,7 @@ async def test_many_calls_let_the_loop_go_on_between_them(form: Form) -> None:
     assert order == list(range(2000))
 
 
+@pytest.mark.trio
 async def test_run_raises_the_exception(form: Form) -> None:
     async def fail() -> None:
         raise KeyError("mine")
