@@ -28,6 +28,7 @@ from .background import open_background
 from .connection import DataConnection
 from .driver import Driver
 from .feed import Feed
+from .ice import IceServersInit, IceSource
 from .rtc.choice import DEFAULT_ENGINE, EngineName, engine_named
 from .rtc.engine import EngineFactory, Frame, IceServer, RtcConnection, RtcEngine
 from .signaling import SignalingLink
@@ -68,7 +69,7 @@ async def open_peer(
     key: str = DEFAULT_KEY,
     token: str | None = None,
     reconnect: Reconnect | None = DEFAULT_RECONNECT,
-    ice_servers: Sequence[IceServer | Mapping[str, Any]] | None = None,
+    ice_servers: IceServersInit | None = None,
     engine: EngineName | EngineFactory = DEFAULT_ENGINE,
     limits: Limits = DEFAULT_LIMITS,
     serializations: Serializations = SERIALIZATIONS,
@@ -86,8 +87,9 @@ async def open_peer(
     :param reconnect: how to come back to the server after a loss, with the same id and token:
         by default after a wait of up to 1, 2, 4, 8, 16 and then 30 seconds, each up to chance,
         without a limit to the attempts. None: not at all. :attr:`Peer.state` tells of it.
-    :param ice_servers: STUN and TURN servers, as IceServer or in RTCIceServer's words. None:
-        PeerJS's own, or none at all where the server is on the loopback interface.
+    :param ice_servers: STUN and TURN servers, as IceServer or in RTCIceServer's words; or a
+        function that returns them, asked anew for each connection, for credentials that expire.
+        None: PeerJS's own, or none at all where the server is on the loopback interface.
     :param engine: what does WebRTC: ``"aiortc"``, ``"wrtc"`` (libwebrtc, fast, with the extra
         ``fast``), ``"auto"`` (wrtc where it is installed, else aiortc), or an engine of your own.
     :param limits: bounds on what other sides can make us hold, and all time limits.
@@ -103,7 +105,7 @@ async def open_peer(
     if ice_servers is None:
         is_local = all(_is_loopback(endpoint.host) for endpoint in endpoints)
         ice_servers = () if is_local else DEFAULT_ICE_SERVERS
-    ice = [_ice_server(server) for server in ice_servers]
+    ice = IceSource(ice_servers)
     core = PeerProtocol(
         endpoints,
         id=id,
@@ -117,7 +119,7 @@ async def open_peer(
     async with AsyncExitStack() as stack:
         factory = engine_named(engine) if isinstance(engine, str) else engine
         rtc = await stack.enter_async_context(factory())
-        rtc.prepare(ice)
+        rtc.prepare(ice.ask())
         tasks = await stack.enter_async_context(open_background())
         peer = Peer(core, rtc, ice, limits)
         link = SignalingLink(
@@ -144,7 +146,7 @@ class Peer:
         self,
         core: PeerProtocol,
         engine: RtcEngine,
-        ice_servers: Sequence[IceServer],
+        ice_servers: IceSource,
         limits: Limits,
     ) -> None:
         self._core = core
@@ -431,7 +433,7 @@ class Peer:
 
     def _open_rtc(self, number: int) -> RtcConnection:
         sink = _Sink(self._driver, number, self._connections[number])
-        rtc = self._engine.open(sink, self._ice_servers)
+        rtc = self._engine.open(sink, self._ice_servers.ask_again())
         self._rtcs[number] = self._connections[number]._rtc = rtc
         return rtc
 
@@ -476,10 +478,6 @@ class _Sink:
     def failed(self, reason: str) -> None:
         with self._driver.turn() as core:
             core.rtc_failed(self._number, reason)
-
-
-def _ice_server(server: IceServer | Mapping[str, Any]) -> IceServer:
-    return server if isinstance(server, IceServer) else IceServer(**server)
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,9 +7,12 @@ call stack. An engine that can do that for libwebrtc, aiortc or a simulation is 
 
 from __future__ import annotations
 
+import base64
+import hmac
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -17,6 +20,9 @@ __all__ = ["EngineFactory", "Frame", "IceServer", "RtcConnection", "RtcEngine", 
 
 Frame = str | bytes
 """One data channel message: text or binary."""
+
+A_DAY: Final = 86400.0
+"Seconds that the convention recommends for short-lived credentials."
 
 
 @attrs.frozen
@@ -29,6 +35,34 @@ class IceServer:
     "For TURN."
     credential: str | None = attrs.field(default=None, repr=False)
     "For TURN. Never logged."
+
+    @classmethod
+    def short_lived(
+        cls,
+        urls: str | Sequence[str],
+        *,
+        secret: str | bytes,
+        name: str = "",
+        ttl: float = A_DAY,
+        now: float | None = None,
+    ) -> IceServer:
+        """A TURN server with credentials made on the spot, which expire by themselves.
+
+        :param secret: what the server was given too: coturn's ``static-auth-secret``, with
+            ``use-auth-secret``. Not for programs that strangers run: they need a service of
+            yours that calls this, and get what it returns.
+        :param name: whoever they are for; it goes into the server's logs.
+        :param ttl: seconds they last. A relay that exists then goes on.
+        :param now: seconds since 1970; the clock's if not given. It must agree with the server's.
+
+        The convention is draft-uberti-behave-turn-rest-00, section 2.2: the user name is the
+        time of expiry and a name, the credential base64(HMAC-SHA1(secret, user name)).
+        """
+        expiry = int((time.time() if now is None else now) + ttl)
+        username = f"{expiry}:{name}" if name else str(expiry)
+        key = secret.encode() if isinstance(secret, str) else secret
+        digest = hmac.digest(key, username.encode(), "sha1")
+        return cls(urls, username, base64.b64encode(digest).decode())
 
     @property
     def all_urls(self) -> list[str]:

@@ -181,6 +181,8 @@ class FakeEngine:
         self.network = network
         self.open_connections: list[FakeRtc] = []
         self.prepared: list[IceServer] = []
+        self.given: list[list[IceServer]] = []
+        "The servers of each connection."
         self._jobs: deque[Callable[[], object]] = deque()
         self._news = anyio.Event()
 
@@ -189,6 +191,7 @@ class FakeEngine:
 
     def open(self, sink: RtcSink, ice_servers: Sequence[IceServer]) -> FakeRtc:
         rtc = FakeRtc(self, sink)
+        self.given.append(list(ice_servers))
         self.open_connections.append(rtc)
         return rtc
 
