@@ -80,9 +80,10 @@ CONFINED = {
     "asyncio": {
         *("guest_loop", "guest_stepped", "guest_thread"),
         *("rtc.session", "rtc.aiortc", "rtc.ice_servers", "rtc.wrtc", "rtc.backlog"),
+        *("rtc.probe", "rtc.doctor"),
     },
-    "aiortc": {"rtc.aiortc", "rtc.ice_servers"},
-    "aioice": {"rtc.aiortc", "rtc.ice_servers"},
+    "aiortc": {"rtc.aiortc", "rtc.probe"},
+    "aioice": {"rtc.aiortc", "rtc.probe"},
     "webrtc": {"rtc.wrtc"},
     "trio_websocket": {"websocket"},
     "wsproto": {"websocket"},

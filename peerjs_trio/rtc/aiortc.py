@@ -32,6 +32,7 @@ from peerjs_trio.rtc.engine import Frame, IceServer, RtcEngine
 from peerjs_trio.rtc.hosted import HostedConnection, open_hosted_engine
 from peerjs_trio.rtc.ice_servers import IceServers
 from peerjs_trio.rtc.session import LOW_WATER, Session, ascii_label
+from peerjs_trio.rtc.troubles import IceTroubles
 
 __all__ = ["open_aiortc_engine"]
 
@@ -49,8 +50,9 @@ def open_aiortc_engine(*, form: Form | None = None) -> AbstractAsyncContextManag
     engine raises aioice's socket buffers, for all that use aioice in this process.
     """
     _prepare_aioice()
-    known = IceServers()
-    session = partial(AiortcSession, known=known)
+    troubles = IceTroubles()
+    known = IceServers(troubles)
+    session = partial(AiortcSession, troubles=troubles, known=known)
     return open_hosted_engine(session, form=form, prepare=known.prepare, aclose=known.aclose)
 
 
@@ -63,9 +65,10 @@ class AiortcSession(Session):
         host: HostedConnection,
         ice_servers: Sequence[IceServer],
         *,
+        troubles: IceTroubles,
         known: IceServers,
     ) -> None:
-        super().__init__(guest, host, ice_servers)
+        super().__init__(guest, host, ice_servers, troubles=troubles)
         self._known = known
         self._pc: RTCPeerConnection | None = None
         self._channel: RTCDataChannel | None = None

@@ -3,8 +3,8 @@
 aiortc gathers candidates in one step. Nothing can be sent before its end, five seconds are
 spent on a server that does not answer, and of a list it takes the first STUN and the first
 TURN server alone. So every server is asked beforehand for a sign of life, in the way aiortc is
-going to ask it: the same address family, transport and TLS, and a request that leaves nothing
-behind in the server.
+going to ask it (``probe.py``), whether it is there, and a TURN server whether it takes the
+credentials. None of it leaves anything behind in the server.
 
 That begins when the peer is opened, and connections wait for ``GRACE`` seconds from then on at
 most, the offer and the answer of one together. A server that takes longer serves later ones; one
@@ -18,16 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-import attrs
-from aioice.stun import Class, Message, Method
-from aiortc.rtcicetransport import parse_stun_turn_uri
-
 from peerjs_trio.rtc.engine import IceServer
+from peerjs_trio.rtc.probe import Refused, Target, open_line, targets
+from peerjs_trio.rtc.troubles import SILENT, IceTroubles, refusal
 
 __all__ = ["IceServers"]
 
@@ -45,9 +42,6 @@ AGAIN: Final = 10.0
 MEMORY: Final = 60.0
 "Seconds from one question to the next after which the last answer counts for nothing."
 
-RETRANSMIT: Final = 0.1
-"Seconds until a datagram is sent once more, then twice that, and so on."
-
 MAX_SERVERS: Final = 32
 "URLs of one list that are asked; the rest is ignored."
 
@@ -55,36 +49,46 @@ MAX_SERVERS: Final = 32
 class IceServers:
     """What one guest loop knows of STUN and TURN servers. All of it runs inside that loop."""
 
-    def __init__(self) -> None:
-        self._known: dict[str, _Server] = {}
-        self._named: set[str] = set()
+    def __init__(self, troubles: IceTroubles) -> None:
+        self._troubles = troubles
+        self._known: dict[IceServer, _Server] = {}
+        self._slow: set[str] = set()
+        self._spared: set[tuple[str, ...]] = set()
         "What the log has already been told."
 
     def prepare(self, servers: Sequence[IceServer]) -> None:
         """Ask them all now, so that no connection has to wait for the answers."""
         with suppress(ValueError):  # is for the connection to raise
-            for offer in _offers(servers):
-                if offer.kind:
-                    self._ask(offer)
+            for target in _first(targets(servers)):
+                if target.kind:
+                    self._ask(target)
 
     async def usable(self, servers: Sequence[IceServer]) -> list[IceServer]:
         """The first STUN and the first TURN server that answer, with one URL each.
 
-        Takes up to ``GRACE`` seconds, and none where all is known. Raises ValueError for a
-        URL that is none, before anything is sent.
+        Takes up to ``GRACE`` seconds, and none where all is known. Every other one is named in
+        the log: those that do not serve in a warning. Raises ValueError for a URL that is none,
+        before anything is sent.
         """
-        offers = _offers(servers)
-        self._warn("aiortc cannot use these servers: %s", [o.url for o in offers if not o.kind])
-        asked = [(offer, self._ask(offer)) for offer in offers if offer.kind]
+        every = targets(servers)
+        for target in every[MAX_SERVERS:]:
+            self._troubles.add(target.url, f"stands behind {MAX_SERVERS} others")
+        every = _first(every)
+        asked = [(target, self._ask(target)) for target in every if target.kind]
+        for target in every:
+            if not target.kind:
+                self._troubles.add(target.url, "is of a kind that aiortc cannot use")
         usable = []
         for kind in ("STUN", "TURN"):
-            of_kind = [(offer, server) for offer, server in asked if offer.kind == kind]
-            for offer, server in of_kind:
-                if await server.answers():
-                    usable.append(offer.server)
+            of_kind = [(target, server) for target, server in asked if target.kind == kind]
+            for number, (target, server) in enumerate(of_kind, 1):
+                trouble = await server.trouble()
+                if trouble is None:
+                    self._troubles.forget(target.url)
+                    self._spare(target.url, [other.url for other, _ in of_kind[number:]])
+                    usable.append(target.server)
                     break
-            else:
-                self._warn(f"no {kind} server answers: %s", [offer.url for offer, _ in of_kind])
+                self._troubles.add(target.url, trouble)
         return usable
 
     async def aclose(self) -> None:
@@ -95,68 +99,39 @@ class IceServers:
         if probes:
             await asyncio.wait(probes)
 
-    def _ask(self, offer: _Offer) -> _Server:
-        server = self._known.get(offer.url)
+    def _ask(self, target: Target) -> _Server:
+        server = self._known.get(target.server)
         if server is None:
             self._forget()
-            server = self._known[offer.url] = _Server(offer)
+            server = self._known[target.server] = _Server(target, self._slow)
         server.ask()
         return server
 
     def _forget(self) -> None:
-        self._known = {url: server for url, server in self._known.items() if not server.is_stale()}
+        self._known = {key: server for key, server in self._known.items() if not server.is_stale()}
 
-    def _warn(self, message: str, urls: Sequence[str]) -> None:
-        """Once for each URL, which bears no credentials."""
-        if new := [url for url in urls if url not in self._named]:
-            _log.warning(message, ", ".join(new))
-            self._named.update(new)
-
-
-@attrs.frozen
-class _Offer:
-    """One URL of the caller's list."""
-
-    url: str
-    server: IceServer
-    "The one with this URL alone."
-    kind: str
-    "STUN, TURN, or nothing where aiortc passes it over in silence."
-    host: str
-    port: int
-    tcp: bool = False
-    tls: bool = False
+    def _spare(self, chosen: str, others: list[str]) -> None:
+        if others and (chosen, *others) not in self._spared:
+            self._spared.add((chosen, *others))
+            _log.info("aiortc uses %s and none of these: %s", chosen, ", ".join(others))
 
 
-def _offers(servers: Sequence[IceServer]) -> list[_Offer]:
-    """Every URL as aiortc reads it. Raises ValueError for one that it cannot read."""
-    offers = []
-    for server in servers:
-        for url in server.all_urls:
-            parsed = parse_stun_turn_uri(url)
-            scheme, transport = parsed["scheme"], parsed.get("transport")
-            kind = {
-                ("stun", None): "STUN",
-                ("turn", "udp"): "TURN",
-                ("turn", "tcp"): "TURN",
-                ("turns", "tcp"): "TURN",
-            }.get((scheme, transport), "")
-            one = attrs.evolve(server, urls=url)
-            tcp, tls = transport == "tcp", scheme == "turns"
-            offers.append(_Offer(url, one, kind, parsed["host"], parsed["port"], tcp, tls))
-    return offers[:MAX_SERVERS]
+def _first(every: list[Target]) -> list[Target]:
+    return every[:MAX_SERVERS]
 
 
 class _Server:
-    """What is known of one server."""
+    """What is known of one server, with one pair of credentials."""
 
-    def __init__(self, offer: _Offer) -> None:
-        self._offer = offer
+    def __init__(self, target: Target, slow: set[str]) -> None:
+        self._target = target
+        self._slow = slow
+        """URLs whose last answer came after the grace. Asked anew, they would always be too
+        late: they count as alive until they are known to be dead."""
         self._asked_at: float | None = None
         self._alive: bool | None = None
         "None: not known yet, or no longer."
-        self._slow = False
-        "Its last answer came after the grace: asked anew, it would always be too late."
+        self._refusal: str | None = None
         self.probe: asyncio.Task[None]
 
     def ask(self) -> None:
@@ -167,94 +142,42 @@ class _Server:
                 return
             if self.is_stale():
                 self._alive = None
+        if self._alive is None and self._target.url in self._slow:
+            self._alive = True
         self._asked_at = now
         self.probe = asyncio.create_task(self._learn())
 
     def is_stale(self) -> bool:
         assert self._asked_at is not None
         old = asyncio.get_running_loop().time() > self._asked_at + MEMORY
-        return old and self.probe.done() and not self._slow
+        return old and self.probe.done()
 
-    async def answers(self) -> bool:
-        """Whether it is known to be alive, or turns out to be until ``GRACE`` is over."""
+    async def trouble(self) -> str | None:
+        """Why it cannot be used, as far as that is known when ``GRACE`` is over."""
         assert self._asked_at is not None
         if self._alive is None:
             left = self._asked_at + GRACE - asyncio.get_running_loop().time()
             await asyncio.wait({self.probe}, timeout=max(0, left))
-        return self._alive is True
+        if self._alive is None:
+            return "has not answered yet"
+        return self._refusal if self._alive else SILENT
 
     async def _learn(self) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
+        slow = False
         # Whatever goes wrong here, be it a name, a route or a certificate, goes wrong in aiortc.
         try:
-            async with asyncio.timeout(PATIENCE):
-                self._alive = await _ask(self._offer)
+            async with asyncio.timeout(PATIENCE), open_line(self._target) as line:
+                await line.greet()
+                slow = clock() > began + GRACE
+                self._alive = True  # whoever cannot wait for more takes it as it is
+                if self._target.kind == "TURN":
+                    await line.show_credentials()
+            self._refusal = None
+        except Refused:
+            self._refusal = refusal(self._target.server)
         except Exception as error:
             self._alive = False
-            _log.debug("%s does not answer: %s", self._offer.url, type(error).__name__)
-        self._slow = self._alive and clock() > began + GRACE
-
-
-# --- one question, one answer ---------------------------------------------------------------
-
-
-def _ask(offer: _Offer) -> Awaitable[bool]:
-    # To a TURN server, the first message of every client: one without the wish for a transport
-    # allocates nothing, and is answered where Binding is not.
-    method = Method.BINDING if offer.kind == "STUN" else Method.ALLOCATE
-    request = bytes(Message(message_method=method, message_class=Class.REQUEST))
-    return (_ask_by_tcp if offer.tcp else _ask_by_udp)(offer, request)
-
-
-def _is_answer(data: bytes, request: bytes) -> bool:
-    """Whether it is a response or an error with our own transaction id."""
-    is_response = data[:1] == b"\x01"
-    return is_response and data[4:20] == request[4:20]
-
-
-async def _ask_by_udp(offer: _Offer, request: bytes) -> bool:
-    transport, ear = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Ear(request),
-        remote_addr=(offer.host, offer.port),
-        # aiortc asks STUN servers by IPv4 alone.
-        family=socket.AF_INET if offer.kind == "STUN" else socket.AF_UNSPEC,
-    )
-    try:
-        pause = RETRANSMIT
-        while not ear.heard.done():
-            transport.sendto(request)
-            await asyncio.wait({ear.heard}, timeout=pause)
-            pause *= 2
-        return ear.heard.result()
-    finally:
-        transport.close()
-
-
-class _Ear(asyncio.DatagramProtocol):
-    def __init__(self, request: bytes) -> None:
-        self.heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._request = request
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        if _is_answer(data, self._request):
-            self._hear(True)
-
-    def error_received(self, exc: Exception) -> None:
-        self._hear(False)  # nobody listens there, or no route leads there
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._hear(False)
-
-    def _hear(self, life: bool) -> None:
-        if not self.heard.done():
-            self.heard.set_result(life)
-
-
-async def _ask_by_tcp(offer: _Offer, request: bytes) -> bool:
-    reader, writer = await asyncio.open_connection(offer.host, offer.port, ssl=offer.tls or None)
-    try:
-        writer.write(request)
-        return _is_answer(await reader.readexactly(len(request)), request)
-    finally:
-        writer.transport.abort()  # a goodbye could wait for the far side
+            _log.debug("%s %s: %s", self._target.url, SILENT, type(error).__name__)
+        (self._slow.add if slow else self._slow.discard)(self._target.url)

@@ -18,6 +18,7 @@ from peerjs_proto.sdp import UNSTATED_LARGEST_MESSAGE, max_message_size
 from peerjs_trio.guest import GuestLoop
 from peerjs_trio.rtc.backlog import BEHIND, MAX_BYTES, MAX_MESSAGES
 from peerjs_trio.rtc.engine import Frame, IceServer
+from peerjs_trio.rtc.troubles import IceTroubles
 
 if TYPE_CHECKING:
     from peerjs_trio.rtc.hosted import HostedConnection
@@ -73,13 +74,19 @@ class Session(ABC):
     """The half in the guest loop. A library's own subclass adds what is its own."""
 
     def __init__(
-        self, guest: GuestLoop, host: HostedConnection, ice_servers: Sequence[IceServer]
+        self,
+        guest: GuestLoop,
+        host: HostedConnection,
+        ice_servers: Sequence[IceServer],
+        *,
+        troubles: IceTroubles,
     ) -> None:
         self.taken = 0
         "Bytes the channel has been given, from the first on. Read by the other half."
         self._guest = guest
         self._host = host
         self._ice_servers = ice_servers
+        self._troubles = troubles
         self._operations: deque[Callable[[], Awaitable[None]]] = deque()
         self._operator: asyncio.Task[None] | None = None
         self._candidates = 0
@@ -254,7 +261,10 @@ class Session(ABC):
 
     def _on_ice_failed(self) -> None:
         # ICE and DTLS both tell of a loss, now the one first and now the other.
-        self._fail(GONE if self._is_open else NO_PATH)
+        if self._is_open:
+            self._fail(GONE)
+        else:
+            self._fail(NO_PATH + self._troubles.after_no_path(self._ice_servers))
 
     def _on_dtls_failed(self) -> None:
         self._fail("DTLS failed: the far side is not the one its description names")

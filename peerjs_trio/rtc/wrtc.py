@@ -16,17 +16,20 @@ import asyncio
 import gc
 import importlib.metadata
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import webrtc
 
 from peerjs_trio.guest import Form
 from peerjs_trio.rtc.backlog import BEHIND, Backlog
-from peerjs_trio.rtc.engine import Frame, RtcEngine
+from peerjs_trio.rtc.engine import Frame, IceServer, RtcEngine
 from peerjs_trio.rtc.hosted import open_hosted_engine
 from peerjs_trio.rtc.session import LOW_WATER, Session, ascii_label
+from peerjs_trio.rtc.troubles import BAD_CREDENTIALS, SILENT, IceTroubles, refusal
 
 __all__ = ["TESTED_VERSIONS", "open_wrtc_engine"]
 
@@ -40,6 +43,11 @@ GOODBYE: Final = 0.5
 
 USER_INITIATED_ABORT: Final = 12
 "An SCTP cause code: how libwebrtc and aiortc say that a connection is closed."
+
+UNREACHABLE: Final = 701
+"W3C's code, in webrtc-pc section 4.8.2, for a server from which nothing came."
+
+_URL: Final = re.compile(r"(stun|turn)(s?):(\[[^]]*\]|[^:?]*)(:\d+)?(\?transport=\w+)?")
 
 _warned: set[str] = set()
 
@@ -57,7 +65,8 @@ async def open_wrtc_engine(*, form: Form | None = None) -> AsyncIterator[RtcEngi
         _log.warning("wrtc %s is not a version that was tested with this: %s", version, tested)
         _warned.add(version)
     try:
-        async with open_hosted_engine(WrtcSession, form=form) as engine:
+        session = partial(WrtcSession, troubles=IceTroubles())
+        async with open_hosted_engine(session, form=form) as engine:
             yield engine
     finally:
         # wrtc closes a loop's pipe when it notices that the loop is closed: at the start of any
@@ -75,6 +84,8 @@ class WrtcSession(Session):
     _abort: int | None = None
     "Why SCTP was aborted, if it was: a cause code of RFC 9260, section 3.3.10."
     _reachable = False
+    _silent: set[str]
+    "URLs of servers that did not answer by way of one interface or another."
 
     # --- negotiation ----------------------------------------------------------------------
 
@@ -118,7 +129,9 @@ class WrtcSession(Session):
             self._pc = webrtc.RTCPeerConnection(webrtc.RTCConfiguration(ice_servers=servers))
             # Of all that is public this answers by way of the queue that messages come by.
             self._backlog = Backlog(self._pc.get_stats)
+            self._silent = set()
             self._pc.on("icecandidate", self._on_candidate)
+            self._pc.on("icecandidateerror", self._on_candidate_error)
             self._pc.on("datachannel", self._on_datachannel)
             self._pc.on("iceconnectionstatechange", self._on_state)
             self._pc.on("connectionstatechange", self._on_state)
@@ -126,11 +139,33 @@ class WrtcSession(Session):
 
     def _on_candidate(self, event: webrtc.RTCPeerConnectionIceEvent) -> None:
         if event.candidate is None:
+            for url in self._silent:
+                self._troubles.add(self._given(url)[0], SILENT)
             if not self._reachable:
                 self._fail("this machine has no network interface besides loopback")
         elif event.candidate.candidate:  # an empty one says that there are no more
             self._reachable = True
+            if event.url:
+                self._silent.discard(event.url)
+                self._troubles.forget(self._given(event.url)[0])
             self._tell(self._host.sink.candidate_found, event.candidate.to_json())
+
+    def _on_candidate_error(self, event: webrtc.RTCPeerConnectionIceErrorEvent) -> None:
+        url, server = self._given(event.url)
+        if event.error_code in BAD_CREDENTIALS:
+            self._troubles.add(url, refusal(server))
+        elif event.error_code == UNREACHABLE:
+            self._silent.add(event.url)
+        else:
+            self._troubles.add(url, f"answers {event.error_code}")
+
+    def _given(self, url: str) -> tuple[str, IceServer]:
+        """A server, and its URL as the application wrote it; libwebrtc writes it in full."""
+        for server in self._ice_servers:
+            for given in server.all_urls:
+                if _in_full(given) == url:
+                    return given, server
+        return url, IceServer(url)
 
     # --- the channel ----------------------------------------------------------------------
 
@@ -217,3 +252,15 @@ class WrtcSession(Session):
                     await closed.wait()
         if self._pc is not None:
             self._pc.close()
+
+
+def _in_full(url: str) -> str:
+    """As libwebrtc names a server: with its port and transport (RFC 7064 and 7065)."""
+    match = _URL.fullmatch(url)
+    if match is None:
+        return url
+    kind, secure, host, port, transport = match.groups()
+    port = port or (":5349" if secure else ":3478")
+    if kind == "turn":
+        transport = transport or f"?transport={'tcp' if secure else 'udp'}"
+    return f"{kind}{secure}:{host}{port}{transport or ''}"

@@ -23,7 +23,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from peerjs_trio.rtc.engine import IceServer
 from tests.interop.programs import find_program
 
-__all__ = ["Coturn", "UdpServer", "closed_port", "run_coturn", "udp_server"]
+__all__ = [
+    "PASSWORD",
+    "USER",
+    "Coturn",
+    "UdpServer",
+    "closed_port",
+    "run_coturn",
+    "udp_server",
+]
 
 USER: Final = "user"
 PASSWORD: Final = "hunter2"
@@ -58,7 +66,10 @@ class UdpServer:
         request = parse_message(data)
         if request.message_method == Method.BINDING:
             return _reply(request, Class.RESPONSE, {"XOR-MAPPED-ADDRESS": address})
-        return _reply(request, Class.ERROR, {"ERROR-CODE": (401, "Unauthorized")})
+        if "USERNAME" in request.attributes:  # whoever it is
+            return _reply(request, Class.ERROR, {"ERROR-CODE": (400, "Bad Request")})
+        challenge = {"ERROR-CODE": (401, "Unauthorized"), "REALM": "example.org", "NONCE": b"n"}
+        return _reply(request, Class.ERROR, challenge)
 
     async def asked(self, times: int = 1) -> None:
         """Wait until so many requests have come."""
