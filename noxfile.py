@@ -26,8 +26,8 @@ CHECKED = [
 BROWSER = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
 """Programs that the browser tests need, and Debian's packages of them."""
 
-TURN = {"turnserver": "coturn"}
-"""The same for the tests of STUN and TURN."""
+NETWORK = {"turnserver": "coturn", "ip": "iproute2", "nft": "nftables"}
+"""The same for the tests of STUN, TURN and NAT."""
 
 
 @nox.session
@@ -41,7 +41,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The whole test suite, with a browser. Arguments after -- go to pytest."""
-    provide(session, BROWSER | TURN)
+    provide(session, BROWSER | NETWORK)
     session.install("-e", ".[all]", *group("test"))
     session.run("python", "-m", "pytest", *session.posargs)
 
@@ -152,7 +152,7 @@ def provide(session: nox.Session, programs: dict[str, str]) -> None:
     fate = "will fail" if os.environ.get("CI") == "true" else "will be skipped"
     session.warn(
         f"Some tests {fate}: they need {', '.join(programs)}. On Debian: {' '.join(command)}; "
-        "elsewhere: Chromium as 'chromium', Node.js 20, and coturn."
+        "elsewhere: Chromium as 'chromium', Node.js 20, coturn, iproute2 and nftables."
     )
 
 

@@ -8,6 +8,7 @@ second. A far side that vanishes is noticed after some 30 s, and reported as a f
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,13 @@ from peerjs_trio.rtc.troubles import IceTroubles
 
 __all__ = ["open_aiortc_engine"]
 
+_log = logging.getLogger("peerjs_trio")
+
 GATHER_GRACE: Final = 0.25
 "Seconds a negotiation has to get its sockets in order before we close them under it."
+
+LONG_CHECK: Final = 5.0
+"Seconds of trying paths after which the log is told that none was found."
 
 SOCKET_BUFFER: Final = 4 << 20
 "Bytes of UDP receive buffer to ask for: aioice's 256 KiB overflows at full speed on loopback."
@@ -72,6 +78,8 @@ class AiortcSession(Session):
         self._known = known
         self._pc: RTCPeerConnection | None = None
         self._channel: RTCDataChannel | None = None
+        self._checking_since: float | None = None
+        "In seconds of the loop's clock, when ICE began to try paths."
 
     # --- negotiation ----------------------------------------------------------------------
 
@@ -155,6 +163,8 @@ class AiortcSession(Session):
 
     def _on_state(self) -> None:
         assert self._pc is not None
+        if self._pc.iceConnectionState == "checking" and self._checking_since is None:
+            self._checking_since = asyncio.get_running_loop().time()
         if self._pc.iceConnectionState == "failed":
             self._on_ice_failed()
         elif self._pc.connectionState == "failed":
@@ -173,7 +183,17 @@ class AiortcSession(Session):
             # aioice would lose sight of the sockets it is about to open.
             await asyncio.wait({operator}, timeout=GATHER_GRACE)
         if self._pc is not None:
+            self._tell_of_no_path(self._pc)
             await self._pc.close()
+
+    def _tell_of_no_path(self, pc: RTCPeerConnection) -> None:
+        """aioice gives up after a minute: whoever dialled has lost patience before."""
+        if self._checking_since is None or pc.iceConnectionState != "checking":
+            return
+        took = asyncio.get_running_loop().time() - self._checking_since
+        if took > LONG_CHECK:
+            why = self._troubles.after_no_path(self._ice_servers)
+            _log.warning("no network path was found in %.0f s%s", took, why)
 
 
 # --- what the far side and the caller wrote ------------------------------------------------

@@ -341,7 +341,8 @@ async def test_what_cannot_be_used_is_named_once(
     endless_grace: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     dead = IceServer([f"stun:127.0.0.1:{closed_port()}", f"turn:127.0.0.1:{closed_port()}"])
-    never = IceServer(["stuns:127.0.0.1", "turns:127.0.0.1?transport=udp"], "user", "hunter2")
+    urls = ["stuns:127.0.0.1", "turns:127.0.0.1?transport=udp", "turn:[::1]"]
+    never = IceServer(urls, "user", "hunter2")
     async with udp_server(math.inf) as live, asker() as ask:
         for _ in range(2):
             assert await ask.usable(dead, never) == []
@@ -350,6 +351,7 @@ async def test_what_cannot_be_used_is_named_once(
     assert warnings(caplog) == [
         "stuns:127.0.0.1 is of a kind that aiortc cannot use: passed over",
         "turns:127.0.0.1?transport=udp is of a kind that aiortc cannot use: passed over",
+        "turn:[::1] is of a kind that aiortc cannot use: passed over",
         f"{dead.urls[0]} does not answer: passed over",
         f"{dead.urls[1]} does not answer: passed over",
     ]
