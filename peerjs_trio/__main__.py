@@ -12,6 +12,7 @@ from .cli import version
 __all__ = ["main"]
 
 _COMMANDS = {
+    "doctor": "find out why a connection does not work: server, STUN, TURN, network",
     "demo": "see it work: two Python peers, then a page in your browser",
     "serve": "run a PeerServer",
 }

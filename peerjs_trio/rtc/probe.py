@@ -6,12 +6,14 @@ They are asked in the way aiortc asks: the same address family, transport and TL
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 import attrs
+from aioice.ice import get_host_addresses
 from aioice.stun import HEADER_LENGTH, Class, Message, Method, parse_message
 from aioice.turn import UDP_TRANSPORT, make_integrity_key
 from aiortc.rtcicetransport import parse_stun_turn_uri
@@ -19,12 +21,23 @@ from aiortc.rtcicetransport import parse_stun_turn_uri
 from peerjs_trio.rtc.engine import IceServer
 from peerjs_trio.rtc.troubles import BAD_CREDENTIALS
 
-__all__ = ["Allocation", "Line", "Refused", "Target", "open_line", "targets"]
+__all__ = [
+    "Allocation",
+    "Line",
+    "Refused",
+    "Target",
+    "local_addresses",
+    "open_line",
+    "targets",
+]
 
 RETRANSMIT: Final = 0.1
 "Seconds until a datagram is sent once more, then twice that, and so on."
 
 STALE_NONCE: Final = 438
+
+_LITERAL_IPV6: Final = re.compile(r"(stun|turn)s?:\[")
+"aiortc takes such an address for no URL at all; by a name it reaches it."
 
 
 class Refused(Exception):
@@ -69,6 +82,10 @@ def targets(servers: Sequence[IceServer]) -> list[Target]:
     found = []
     for server in servers:
         for url in server.all_urls:
+            one = attrs.evolve(server, urls=url)
+            if _LITERAL_IPV6.match(url):
+                found.append(Target(url, one, "", "", 0))
+                continue
             parsed = parse_stun_turn_uri(url)
             scheme, transport = parsed["scheme"], parsed.get("transport")
             kind = {
@@ -77,10 +94,14 @@ def targets(servers: Sequence[IceServer]) -> list[Target]:
                 ("turn", "tcp"): "TURN",
                 ("turns", "tcp"): "TURN",
             }.get((scheme, transport), "")
-            one = attrs.evolve(server, urls=url)
             tcp, tls = transport == "tcp", scheme == "turns"
             found.append(Target(url, one, kind, parsed["host"], parsed["port"], tcp, tls))
     return found
+
+
+def local_addresses() -> list[str]:
+    """Those of this machine that aiortc offers: all but loopback and link-local ones of IPv6."""
+    return get_host_addresses(use_ipv4=True, use_ipv6=True)
 
 
 @asynccontextmanager

@@ -29,11 +29,14 @@ def test_no_command_is_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("usage: peerjs")
+    assert re.search(r"^ +doctor +find out why", printed, re.M)
     assert re.search(r"^ +demo +see it work", printed, re.M)
     assert re.search(r"^ +serve +run a PeerServer", printed, re.M)
 
 
-@pytest.mark.parametrize("command", [["--help"], ["demo", "--help"], ["serve", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["demo", "--help"], ["serve", "--help"], ["doctor", "--help"]]
+)
 def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(command)
@@ -89,7 +92,11 @@ ALL = [*SERVER, "trio_websocket"]
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [*(("serve", name) for name in SERVER), *(("demo", name) for name in ALL)],
+    [
+        *(("serve", name) for name in SERVER),
+        *(("demo", name) for name in ALL),
+        *(("doctor", name) for name in ("trio", "trio_websocket", "aiortc")),
+    ],
 )
 def test_without_an_extra_it_says_which(command: str, name: str) -> None:
     ended = _without({name}, [command, "--help"])
