@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import trio
 from peerjs_trio.rtc import ice_servers
 from peerjs_trio.rtc.aiortc import open_aiortc_engine
 from peerjs_trio.rtc.engine import EngineFactory, IceServer
+from tests.trio.asker import warnings
 from tests.trio.ice import Coturn, closed_port, udp_server
 from tests.trio.sides import LIMIT, Side, connect
 
@@ -25,12 +25,6 @@ TURN_URLS = ["turn:127.0.0.1:{port}", "turn:127.0.0.1:{port}?transport=tcp"]
 def aiortc(request: pytest.FixtureRequest) -> EngineFactory:
     """What it waits for, wrtc does not: that finds candidates while all else goes on."""
     return partial(open_aiortc_engine, form=request.param)
-
-
-@pytest.fixture
-def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A silent server is asked for ever: whoever waited for that would wait for ever, too."""
-    monkeypatch.setattr(ice_servers, "PATIENCE", None)
 
 
 def types(sdp: str) -> set[str]:
@@ -127,10 +121,6 @@ async def test_dead_servers_are_named_once(
             await side.description()
     assert warnings(caplog) == [f"{url} does not answer: passed over" for url in dead]
     assert "hunter2" not in caplog.text
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
 
 
 async def told(caplog: pytest.LogCaptureFixture, warning: str) -> None:
