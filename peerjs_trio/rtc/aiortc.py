@@ -78,6 +78,8 @@ class AiortcSession(Session):
         self._known = known
         self._pc: RTCPeerConnection | None = None
         self._channel: RTCDataChannel | None = None
+        self._turn_url: str | None = None
+        "Of the TURN server that aiortc has been given."
         self._checking_since: float | None = None
         "In seconds of the loop's clock, when ICE began to try paths."
 
@@ -87,7 +89,7 @@ class AiortcSession(Session):
         pc = await self._open()
         self._adopt(pc.createDataChannel(ascii_label(label), ordered=ordered))
         await pc.setLocalDescription(await pc.createOffer())
-        return _reachable(pc.localDescription.sdp)
+        return self._described_by(pc)
 
     async def _answer(self, offer: str) -> str:
         pc = await self._open()
@@ -96,7 +98,7 @@ class AiortcSession(Session):
         for transceiver in pc.getTransceivers():
             transceiver.direction = "inactive"  # or its media would be decoded, for nobody
         await pc.setLocalDescription(await pc.createAnswer())
-        return _reachable(pc.localDescription.sdp)
+        return self._described_by(pc)
 
     async def _apply(self, answer: str) -> None:
         pc = await self._open()
@@ -109,19 +111,29 @@ class AiortcSession(Session):
 
     async def _open(self) -> RTCPeerConnection:
         if self._pc is None:
+            usable = await self._known.usable(self._ice_servers)
+            urls = [url for server in usable for url in server.all_urls]
+            self._turn_url = next((url for url in urls if url.startswith("turn")), None)
             servers = [
                 RTCIceServer(
                     urls=server.all_urls,
                     username=server.username,
                     credential=server.credential,
                 )
-                for server in await self._known.usable(self._ice_servers)
+                for server in usable
             ]
             self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
             self._pc.on("datachannel", self._on_datachannel)
             self._pc.on("iceconnectionstatechange", self._on_state)
             self._pc.on("connectionstatechange", self._on_state)
         return self._pc
+
+    def _described_by(self, pc: RTCPeerConnection) -> str:
+        """Our description, with all candidates that there are going to be."""
+        sdp = _reachable(pc.localDescription.sdp)
+        if self._turn_url is not None and " typ relay " not in sdp:
+            self._troubles.add(self._turn_url, "gives no relay")
+        return sdp
 
     # --- the channel ----------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Literal
 
 import attrs
 
 from peerjs_trio.rtc.probe import Refused, Target, open_line
-from peerjs_trio.rtc.troubles import SILENT, refusal
+from peerjs_trio.rtc.troubles import SILENT, failure, refusal
 
 __all__ = ["Examined", "examine"]
 
@@ -53,7 +54,10 @@ async def examine(target: Target, patience: float) -> Examined:
     except Refused as refused:
         if refused.is_of_credentials:
             return Examined(target, "refuses", refusal(target.server), clock() - began)
-        return Examined(target, "answers", f"answers {refused}", clock() - began)
+        return Examined(target, "answers", failure(refused.code), clock() - began)
+    except ssl.SSLCertVerificationError as error:
+        words = f"has a certificate that is not trusted: {error.verify_message}"
+        return Examined(target, "unreachable", words)
     except OSError as error:
         words = error.strerror or str(error) or type(error).__name__
         return Examined(target, "unreachable", f"cannot be reached: {words}")

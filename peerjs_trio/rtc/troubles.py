@@ -10,7 +10,7 @@ from typing import Final
 
 from peerjs_trio.rtc.engine import IceServer
 
-__all__ = ["BAD_CREDENTIALS", "SILENT", "IceTroubles", "refusal"]
+__all__ = ["BAD_CREDENTIALS", "SILENT", "IceTroubles", "failure", "refusal"]
 
 _log = logging.getLogger("peerjs_trio")
 
@@ -18,6 +18,15 @@ SILENT: Final = "does not answer"
 
 BAD_CREDENTIALS: Final = frozenset({401, 403, 431, 441})
 "Error codes for who is not let in: RFC 8656, section 19, and RFC 8489, section 14.8."
+
+_ERRORS: Final = {
+    437: "allocation mismatch",
+    440: "address family not supported",
+    442: "unsupported transport protocol",
+    486: "allocation quota reached",
+    508: "insufficient capacity",
+}
+"Their names in RFC 8656, section 19: a server's own text might be another one each time."
 
 _EXPIRY: Final = re.compile(r"(\d{9,11})(?::|\Z)")
 "How a short-lived user name begins: with the seconds since 1970 at which it expires."
@@ -48,6 +57,11 @@ class IceTroubles:
         if not any(url.startswith("turn") for url in urls):
             reasons.append("no TURN server was given, which could relay")
         return "".join(f"; {reason}" for reason in reasons)
+
+
+def failure(code: int) -> str:
+    """Words for a server that is there, and answers with an error that is not of credentials."""
+    return f"answers {code}, {_ERRORS[code]}" if code in _ERRORS else f"answers {code}"
 
 
 def refusal(server: IceServer) -> str:

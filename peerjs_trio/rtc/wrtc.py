@@ -28,8 +28,8 @@ from peerjs_trio.guest import Form
 from peerjs_trio.rtc.backlog import BEHIND, Backlog
 from peerjs_trio.rtc.engine import Frame, IceServer, RtcEngine
 from peerjs_trio.rtc.hosted import open_hosted_engine
-from peerjs_trio.rtc.session import LOW_WATER, MAX_REASON, Session, ascii_label
-from peerjs_trio.rtc.troubles import BAD_CREDENTIALS, SILENT, IceTroubles, refusal
+from peerjs_trio.rtc.session import LOW_WATER, Session, ascii_label
+from peerjs_trio.rtc.troubles import BAD_CREDENTIALS, SILENT, IceTroubles, failure, refusal
 
 __all__ = ["TESTED_VERSIONS", "open_wrtc_engine"]
 
@@ -157,8 +157,7 @@ class WrtcSession(Session):
         elif event.error_code == UNREACHABLE:
             self._silent.add(event.url)
         else:
-            words = " ".join(event.error_text.split())[:MAX_REASON]
-            self._troubles.add(url, f"answers {event.error_code} {words}")
+            self._troubles.add(url, failure(event.error_code))
 
     def _given(self, url: str) -> tuple[str, IceServer]:
         """A server, and its URL as the application wrote it; libwebrtc writes it in full."""

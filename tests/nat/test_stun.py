@@ -107,11 +107,11 @@ async def test_stun_leads_through_two_nats(city: City) -> None:
 
 @pytest.mark.trio
 async def test_without_it_they_stay_apart(city: City) -> None:
-    assert (await news(city, connect_timeout=8))["error"] == "ConnectTimeout"
+    assert (await news(city, connect_timeout=5))["error"] == "ConnectTimeout"
 
 
 @pytest.mark.trio
 @pytest.mark.parametrize("city", ["random"], indirect=True)
 async def test_a_nat_that_changes_ports_needs_turn(city: City) -> None:
-    assert (await news(city, stun=(STUN,), connect_timeout=8))["error"] == "ConnectTimeout"
+    assert (await news(city, stun=(STUN,), connect_timeout=5))["error"] == "ConnectTimeout"
     assert await news(city, stun=(STUN,), turn=(TURN,)) == {"received": ["I am bob", True]}

@@ -158,9 +158,11 @@ async def test_what_is_no_web_server_at_all() -> None:
 
 @pytest.mark.trio
 async def test_a_certificate_that_is_not_trusted(coturn: Coturn) -> None:
-    result = await examine(f"https://127.0.0.1:{coturn.tls_port}")
-    assert result.wrong == ["http"]
-    assert "a certificate that is not trusted: self-signed" in result.one("http")["text"]
+    turn = asking(f"turns:127.0.0.1:{coturn.tls_port}")
+    result = await examine(f"https://127.0.0.1:{coturn.tls_port}", *turn)
+    assert result.wrong == ["http", "turn"]
+    for check in ("http", "turn"):
+        assert "has a certificate that is not trusted: self-signed" in result.one(check)["text"]
 
 
 @pytest.mark.trio

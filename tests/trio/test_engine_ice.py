@@ -110,6 +110,17 @@ async def test_wrong_credentials_leave_the_other_candidates_and_are_told(
 
 
 @pytest.mark.trio
+async def test_one_that_takes_the_credentials_and_lends_nothing_is_named(
+    aiortc: EngineFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with udp_server(math.inf) as stingy, aiortc() as ours:
+        alice = Side.on(ours, [stingy.turn])
+        alice.connection.make_offer("label", ordered=True)
+        assert types(await alice.description()) == {"host"}
+    assert warnings(caplog) == [f"{stingy.turn.urls} gives no relay: passed over"]
+
+
+@pytest.mark.trio
 async def test_dead_servers_are_named_once(
     aiortc: EngineFactory, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from peerjs_trio.rtc.engine import IceServer
-from peerjs_trio.rtc.troubles import IceTroubles, refusal
+from peerjs_trio.rtc.troubles import IceTroubles, failure, refusal
 from peerjs_trio.rtc.wrtc import _in_full
 
 STUN = IceServer("stun:one")
@@ -53,6 +53,11 @@ def test_that_there_is_no_turn_server_is_a_trouble_too() -> None:
 )
 def test_why_a_server_refuses(username: str | None, words: str) -> None:
     assert refusal(IceServer("turn:one", username, "hunter2")) == words
+
+
+def test_an_error_has_its_name_where_it_has_one() -> None:
+    assert failure(486) == "answers 486, allocation quota reached"
+    assert failure(500) == "answers 500"
 
 
 @pytest.mark.parametrize(

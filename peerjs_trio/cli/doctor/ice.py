@@ -55,7 +55,7 @@ def _finding(examined: Examined) -> Finding:
         "refuses": "Check --username and --credential, or --secret; and the clock, if they expire.",
         "answers": "Its own log may tell more.",
         "silent": "It is down, or a firewall drops what goes there or comes back.",
-        "unreachable": "Check its name and port.",
+        "unreachable": "Check its name, its port and, with turns:, its certificate.",
     }[examined.outcome]
     return Finding(check, "wrong", f"{target.url} {examined.words}", advice, facts)
 
