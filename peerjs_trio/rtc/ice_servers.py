@@ -59,7 +59,7 @@ class IceServers:
     def prepare(self, servers: Sequence[IceServer]) -> None:
         """Ask them all now, so that no connection has to wait for the answers."""
         with suppress(ValueError):  # is for the connection to raise
-            for target in _first(targets(servers)):
+            for target in targets(servers)[:MAX_SERVERS]:
                 if target.kind:
                     self._ask(target)
 
@@ -73,10 +73,11 @@ class IceServers:
         every = targets(servers)
         for target in every[MAX_SERVERS:]:
             self._troubles.add(target.url, f"stands behind {MAX_SERVERS} others")
-        every = _first(every)
-        asked = [(target, self._ask(target)) for target in every if target.kind]
-        for target in every:
-            if not target.kind:
+        asked = []
+        for target in every[:MAX_SERVERS]:
+            if target.kind:
+                asked.append((target, self._ask(target)))
+            else:
                 self._troubles.add(target.url, "is of a kind that aiortc cannot use")
         usable = []
         for kind in ("STUN", "TURN"):
@@ -103,7 +104,7 @@ class IceServers:
         server = self._known.get(target.server)
         if server is None:
             self._forget()
-            server = self._known[target.server] = _Server(target, self._slow)
+            server = self._known[target.server] = _Server(target, self._slow, self._troubles)
         server.ask()
         return server
 
@@ -116,15 +117,12 @@ class IceServers:
             _log.info("aiortc uses %s and none of these: %s", chosen, ", ".join(others))
 
 
-def _first(every: list[Target]) -> list[Target]:
-    return every[:MAX_SERVERS]
-
-
 class _Server:
     """What is known of one server, with one pair of credentials."""
 
-    def __init__(self, target: Target, slow: set[str]) -> None:
+    def __init__(self, target: Target, slow: set[str], troubles: IceTroubles) -> None:
         self._target = target
+        self._troubles = troubles
         self._slow = slow
         """URLs whose last answer came after the grace. Asked anew, they would always be too
         late: they count as alive until they are known to be dead."""
@@ -177,6 +175,7 @@ class _Server:
             self._refusal = None
         except Refused:
             self._refusal = refusal(self._target.server)
+            self._troubles.add(self._target.url, self._refusal)  # for who did not wait
         except Exception as error:
             self._alive = False
             _log.debug("%s %s: %s", self._target.url, SILENT, type(error).__name__)

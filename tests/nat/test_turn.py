@@ -8,6 +8,7 @@ The middle forwards nothing, and neither end has a route to the other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,14 @@ class Town:
     @property
     def enough(self) -> float:
         """Seconds for a dial that must fail: wrtc's ICE fails after 16, aiortc's never so soon."""
-        return 30 if self.terms.engine == "wrtc" else 8
+        return 30 if self.terms.engine == "wrtc" else 10
 
     def no_way(self, why: str) -> dict[str, str]:
         """What a dial comes to without a path."""
         if self.terms.engine == "wrtc":
             text = f"ICE failed: no network path between the two sides works; {why}"
             return {"error": "NegotiationFailed", "text": f"could not connect to 'bob': {text}"}
-        return {"error": "ConnectTimeout", "text": "no connection to 'bob' within 8 s"}
+        return {"error": "ConnectTimeout", "text": "no connection to 'bob' within 10 s"}
 
 
 def lay_wires(network: Network) -> tuple[Host, Host, Host]:
@@ -91,8 +92,8 @@ async def test_without_turn_they_do_not_find_to_each_other(town: Town) -> None:
     outcome = await town.meet(connect_timeout=town.enough)
     assert outcome.news == town.no_way("no TURN server was given, which could relay")
     if town.terms.engine == "aiortc":
-        why = "no network path was found in 8 s; no TURN server was given, which could relay"
-        assert f"WARNING {why}" in outcome.log
+        why = r"no network path was found in \d+ s; no TURN server was given, which could relay"
+        assert re.search(f"WARNING {why}", outcome.log)
 
 
 @pytest.mark.trio

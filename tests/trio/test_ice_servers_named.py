@@ -100,11 +100,11 @@ async def test_one_that_refuses_the_credentials_is_passed_over(
         assert await ask.usable(wrong, IceServer(good)) == []
         assert await ask.usable(IceServer(good, "1700000000:user", "hunter2")) == []
         assert await ask.usable(wrong, coturn.server(good)) == [IceServer(good, USER, PASSWORD)]
-    assert warnings(caplog) == [
+    assert set(warnings(caplog)) == {
         f"{tcp} refuses the credentials: passed over",
         f"{good} wants credentials, and none were given: passed over",
         f"{good} refuses the credentials: they have expired: passed over",
-    ]
+    }
     assert "hunter2" not in caplog.text
 
 
