@@ -84,6 +84,11 @@ class Endpoint:
         """The base URL, as :meth:`parse` takes it."""
         return f"{self._origin('http')}{self.path}"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine, by the look of its name."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
     def id_url(self) -> str:
         """GET gives a fresh id."""
         # peerjs adds a time and a random number against caches; ours asks with no-store.

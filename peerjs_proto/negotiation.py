@@ -200,7 +200,7 @@ class Negotiation(ABC):
             if len(self._early) >= self._limits.early_candidates:
                 return False
             self._early.append(candidate)
-        else:
+        elif self.state not in _WITHOUT_RTC:
             self._command(AddCandidate(self.number, candidate))
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, assert_never
 from weakref import WeakSet
@@ -30,8 +30,9 @@ from .driver import Driver
 from .feed import Feed
 from .ice import IceServersInit, IceSource
 from .rtc.choice import DEFAULT_ENGINE, EngineName, engine_named
-from .rtc.engine import EngineFactory, Frame, IceServer, RtcConnection, RtcEngine
+from .rtc.engine import EngineFactory, IceServer, RtcConnection, RtcEngine
 from .signaling import SignalingLink
+from .sink import Sink
 from .websocket import Transport, WebSocketTransport
 
 __all__ = ["DEFAULT_ICE_SERVERS", "Peer", "open_peer"]
@@ -47,7 +48,7 @@ DEFAULT_ICE_SERVERS: Sequence[IceServer] = (
 """What peerjs 1.5.5 uses where nothing is said (``util.defaultConfig``); public knowledge."""
 
 DEFAULT_RECONNECT = Reconnect()
-"""What applies to :func:`open_peer` where nothing else is said."""
+"""How a peer comes back to its server where nothing else is said."""
 
 _STATES = 64
 "States kept for each who watches :meth:`Peer.states`."
@@ -103,7 +104,7 @@ async def open_peer(
     urls = [server] if isinstance(server, str) else server
     endpoints = [Endpoint.parse(url, key) for url in urls]
     if ice_servers is None:
-        is_local = all(_is_loopback(endpoint.host) for endpoint in endpoints)
+        is_local = all(endpoint.is_loopback for endpoint in endpoints)
         ice_servers = () if is_local else DEFAULT_ICE_SERVERS
     ice = IceSource(ice_servers)
     core = PeerProtocol(
@@ -432,53 +433,7 @@ class Peer:
         return connection
 
     def _open_rtc(self, number: int) -> RtcConnection:
-        sink = _Sink(self._driver, number, self._connections[number])
+        sink = Sink(self._driver, number, self._connections[number])
         rtc = self._engine.open(sink, self._ice_servers.ask_again())
         self._rtcs[number] = self._connections[number]._rtc = rtc
         return rtc
-
-
-class _Sink:
-    """Answers of the engine, as inputs of the core."""
-
-    def __init__(self, driver: Driver, number: int, connection: DataConnection) -> None:
-        self._driver = driver
-        self._number = number
-        self._connection = connection
-
-    def offer_made(self, sdp: str) -> None:
-        with self._driver.turn() as core:
-            core.offer_made(self._number, sdp)
-
-    def answer_made(self, sdp: str) -> None:
-        with self._driver.turn() as core:
-            core.answer_made(self._number, sdp)
-
-    def candidate_found(self, candidate: Mapping[str, Any]) -> None:
-        with self._driver.turn() as core:
-            core.candidate_found(self._number, candidate)
-
-    def channel_opened(self, max_message_size: int) -> None:
-        with self._driver.turn() as core:
-            core.channel_opened(self._number, max_message_size)
-
-    def frames_received(self, frames: Sequence[Frame]) -> None:
-        with self._driver.turn() as core:
-            now = anyio.current_time()
-            for frame in frames:
-                core.receive_frame(self._number, frame, now)
-
-    def room_made(self) -> None:
-        self._connection._pump()
-
-    def channel_closed(self) -> None:
-        with self._driver.turn() as core:
-            core.channel_closed(self._number)
-
-    def failed(self, reason: str) -> None:
-        with self._driver.turn() as core:
-            core.rtc_failed(self._number, reason)
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")

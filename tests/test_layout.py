@@ -53,6 +53,7 @@ ORDER = [
     "media",
     "connections",
     "factory",
+    "routing",
     "peer",
     "server_io",
     "server_http",

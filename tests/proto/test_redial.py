@@ -414,6 +414,17 @@ def test_old_attempts_and_strange_ones_are_refused() -> None:
     assert pair.bob.values(pair.theirs) == ["undisturbed"]
 
 
+def test_a_candidate_for_a_path_that_is_gone_asks_for_nothing() -> None:
+    pair = redialled()
+    pair.world.break_rtc()
+    pair.world.settle()
+    candidate = messages.Candidate(
+        src="alice", kind="data", connection_id="dc_1", candidate={"candidate": "late"}
+    )
+    pair.bob.core.receive_text(messages.encode(candidate), pair.world.now)
+    assert pair.bob.core.next_command() is None
+
+
 def test_an_attempt_that_leads_nowhere_does_not_last() -> None:
     pair = redialled()
     redial_offer(pair)  # with a description that nobody stands behind

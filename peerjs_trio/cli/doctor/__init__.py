@@ -106,7 +106,7 @@ async def _carry_out(check: _Check, inlet: trio.MemorySendChannel[Finding]) -> N
 
 def _ice_servers(args: argparse.Namespace, endpoint: Endpoint) -> Sequence[IceServer]:
     if not args.ice:
-        return () if _is_loopback(endpoint.host) else DEFAULT_ICE_SERVERS
+        return () if endpoint.is_loopback else DEFAULT_ICE_SERVERS
     if args.secret is not None:
         return [IceServer.short_lived(args.ice, secret=args.secret, name=args.username or "")]
     return [IceServer(args.ice, args.username, args.credential)]
@@ -117,7 +117,3 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= 600:
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds: up to 600")
     return seconds
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
