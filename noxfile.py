@@ -54,6 +54,16 @@ def core(session: nox.Session) -> None:
 
 
 @nox.session
+def sim(session: nox.Session) -> None:
+    """Simulate peers, servers and what befalls them, 200 seeds.
+
+    After --: --seeds 20000, --first 200, --jobs 2, --replay SEED, --scale.
+    """
+    session.install("-e", ".", *group("core"))
+    session.run("python", "-m", "tests.sim", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz the core, a minute a target. After --: --seconds 5, --jobs 2, names of targets."""
     session.install("-e", ".[msgpack]", *group("fuzz"))
