@@ -14,9 +14,9 @@ from time import perf_counter
 from typing import Final
 
 import attrs
-from peerjs_proto.backoff import Reconnect
 
 from peerjs_proto import commands, events, server_io
+from peerjs_proto.backoff import Reconnect
 from peerjs_proto.endpoint import Endpoint
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol

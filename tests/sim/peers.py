@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 import attrs
-from peerjs_proto.backoff import Reconnect
 
 from peerjs_proto import commands
+from peerjs_proto.backoff import Reconnect
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
 

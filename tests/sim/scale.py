@@ -13,8 +13,8 @@ from functools import partial
 from typing import Final
 
 import attrs
-from peerjs_proto.backoff import Reconnect
 
+from peerjs_proto.backoff import Reconnect
 from peerjs_proto.limits import Limits
 
 from .herd import Door, Herd

@@ -13,8 +13,8 @@ from random import Random
 from typing import Final
 
 import attrs
-from peerjs_proto.backoff import Reconnect
 
+from peerjs_proto.backoff import Reconnect
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
 from peerjs_proto.server import ServerProtocol
