@@ -111,6 +111,14 @@ class Application:
         peer.turn()
         return end
 
+    def leave(self) -> None:
+        """Go off the server, and come back in a while."""
+        peer = self.peer
+        if peer.core.session is Session.OPEN:
+            self._sim.write(peer.host, "disconnects")
+            self._sim.tally.counts["disconnected for a while"] += 1
+            peer.core.disconnect()
+
     def settle_down(self) -> None:
         """Send nothing any more."""
         self.quiet = True
@@ -144,7 +152,12 @@ class Application:
             case events.PeerDisconnected(_, None):
                 sim.tally.counts["gave up its server"] += 1
                 self._come_back()
-            case events.PeerDisconnected():
+            case events.PeerDisconnected(_, float(wait)):
+                due = peer.core.next_timeout()
+                if due is None or due > peer.now + wait:
+                    raise Violation(
+                        f"who waits is woken: {peer.host} waits {wait:g} s, until {due}"
+                    )
                 sim.tally.counts["lost its server, or failed to come back"] += 1
             case events.DataConnectionOffered():
                 self._answer(event)

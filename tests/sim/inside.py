@@ -26,6 +26,7 @@ def check_peer(who: str, core: PeerProtocol, limits: Limits) -> None:
         _at_most(who, "candidates before their offer", len(kept), limits.early_candidates)
     early = len(connections._early)
     _at_most(who, "connections not known yet", early, limits.early_connections)
+    _at_most(who, "dials at once", len(connections._dialling), limits.dials)
     _at_most(who, "connections", len(connections), limits.connections)
     _at_most(who, "connections offered and not open", pending, limits.pending_connections)
     _at_most(who, "frames before the channel", early_frames, limits.early_frames)

@@ -89,7 +89,8 @@ class Ledger:
         for end in self.ends.values():
             by_connection.setdefault(end.connection_id, []).append(end)
         for end in self.ends.values():
-            if end.flushed and end.ended and end.opened and end.error is None:
+            flushed = end.flushed and not end.closed and end.opened
+            if flushed and end.ended and end.error is None:
                 others = by_connection[end.connection_id]
                 far = [other for other in others if other.dialled is not end.dialled]
                 if not any(other.closed or other.error is not None for other in far):

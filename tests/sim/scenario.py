@@ -142,6 +142,8 @@ class _Scenario:
             clock.at(2 * random.random(), peer.start)
         for _ in range(3 * len(own)):
             clock.at(self._faulty * random.random(), partial(self._dial, own))
+        for _ in range(len(own) // 4):
+            clock.at(self._faulty * random.random(), partial(self._leave, own))
         count = random.randrange(6 + len(own))
         self._faults.schedule(self._kinds, count, self._faulty)
         clock.run(self._faulty)
@@ -169,6 +171,12 @@ class _Scenario:
             reliable=random.random() < 0.6,
             serialization=random.choice(("binary", "json", "raw")),
         )
+
+    def _leave(self, among: list[SimPeer]) -> None:
+        """Somebody goes off the server, and comes back in a while."""
+        peer = self._random.choice(among)
+        if peer.runs and not peer.asleep:
+            peer.do(peer.app.leave)
 
     def _recover(self, peers: list[SimPeer]) -> None:
         """All of them are registered within the stated time."""
@@ -285,6 +293,7 @@ def _limits(random: Random) -> Limits:
         return Limits()
     return Limits(
         connections=random.randrange(2, 12),
+        dials=random.randrange(1, 3),
         pending_connections=random.randrange(1, 4),
         early_connections=random.randrange(1, 4),
         early_candidates=random.randrange(1, 4),

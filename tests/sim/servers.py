@@ -17,6 +17,7 @@ from . import inside, registry
 from .clock import Act, Timer
 from .simulation import Simulation
 from .sockets import Socket
+from .violation import Violation
 
 __all__ = ["ALIVE_TIMEOUT", "Mode", "SimServer"]
 
@@ -202,11 +203,12 @@ class SimServer:
             self.registry.note(event)
         while command := core.next_command():
             socket = self.sockets.get(command.client)
+            if socket is None:
+                raise Violation(f"what is closed stays so: {command} of {self.host}")
             if isinstance(command, server_io.CloseClient):
-                if socket is not None:
-                    del self.sockets[command.client]
-                    socket.dismiss(f"the server closed it: {command.reason or command.code}")
-            elif socket is not None:
+                del self.sockets[command.client]
+                socket.dismiss(f"the server closed it: {command.reason or command.code}")
+            else:
                 self._pass_on(socket, command.text)
         inside.check_server(self.host, core, self._limits)
         self._arm()
