@@ -165,6 +165,14 @@ def test_libraries_stay_in_their_modules(name: str, path: Path, package: str) ->
         assert name in CONFINED.get(top, {name}), f"{name} imports {top}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "proto").glob("*.py")), ids=str)
-def test_tests_of_the_core_leave_the_runtime_alone(path: Path) -> None:
-    assert not any(m.startswith("peerjs_trio") for m in imports(path, "tests.proto"))
+@pytest.mark.parametrize("folder", ["proto", "sim"])
+def test_tests_of_the_core_leave_the_runtime_alone(folder: str) -> None:
+    for path in sorted((ROOT / "tests" / folder).glob("*.py")):
+        used = imports(path, f"tests.{folder}")
+        assert not any(module.startswith("peerjs_trio") for module in used), path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "sim").glob("*.py")), ids=str)
+def test_the_simulation_takes_the_core_and_attrs_alone(path: Path) -> None:
+    top = {module.split(".")[0] for module in imports(path, "tests.sim")}
+    assert top <= sys.stdlib_module_names | {"attrs", "peerjs_proto", "pytest", "tests"}

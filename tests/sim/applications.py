@@ -8,6 +8,7 @@ from functools import partial
 import attrs
 
 from peerjs_proto import events
+from peerjs_proto.backoff import Redial
 from peerjs_proto.errors import ConnectionClosed, Disconnected, IdTaken, LocalProtocolError
 from peerjs_proto.events import Event
 from peerjs_proto.states import Session
@@ -83,7 +84,9 @@ class Application:
 
     # --- what it does by itself -----------------------------------------------------------
 
-    def dial(self, far_id: str, *, reliable: bool, serialization: str) -> End | None:
+    def dial(
+        self, far_id: str, *, reliable: bool, serialization: str, redial: Redial | None = None
+    ) -> End | None:
         """Open a connection; None if there is no server, or no room for it."""
         peer, core = self.peer, self.peer.core
         if far_id == core.id:
@@ -96,6 +99,7 @@ class Application:
                 now=peer.now,
                 reliable=reliable,
                 serialization=serialization,
+                redial=redial,
             )
         except Disconnected:
             self._sim.tally.dials["refused without a server"] += 1
@@ -104,6 +108,7 @@ class Application:
             self._sim.tally.dials["refused for their number"] += 1
             return None
         end = self._note(number, far_id, connection_id, True, serialization)
+        end.redials = redial is not None
         due = self._due[number] = peer.now + peer.setup.limits.connect_timeout
         self._sim.write(peer.host, f"dials {far_id} as {connection_id}, {number}")
         self._sim.tally.counts["dials"] += 1
@@ -165,6 +170,10 @@ class Application:
                 self._open(number)
             case events.DataConnectionClosed():
                 self._ended(event)
+            case events.DataConnectionInterrupted(number, _):
+                self._interrupt(number)
+            case events.DataConnectionResumed(number):
+                self._resume(number)
             case events.MessageReceived(number, value, _):
                 sim.tally.counts["messages received"] += 1
                 end = self._ends.get(number)
@@ -226,6 +235,7 @@ class Application:
                 dialled,
                 reliable=peer.core.is_reliable(number),
                 serialization=serialization,
+                redials=False,
             )
         )
         return end
@@ -258,6 +268,20 @@ class Application:
             self._outcome(number, "opened")
         self._sim.tally.counts["ends opened"] += 1
         self._later(number, self._sim.random.randrange(self.habits.messages + 1))
+
+    def _interrupt(self, number: int) -> None:
+        end = self._ends[number]
+        if not end.opened or end.interrupted:
+            raise Violation(f"an open connection is interrupted, and once: {end.key}")
+        end.interrupted = True
+        self._sim.tally.counts["ends interrupted"] += 1
+
+    def _resume(self, number: int) -> None:
+        end = self._ends[number]
+        if not end.interrupted:
+            raise Violation(f"what was interrupted is resumed: {end.key}")
+        end.interrupted = False
+        self._sim.tally.counts["ends resumed"] += 1
 
     def _later(self, number: int, left: int) -> None:
         """Go on in a while."""
@@ -308,6 +332,11 @@ class Application:
         self._sim.tally.dials[outcome] += 1
 
     # --- how things stand -----------------------------------------------------------------
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether any of its connections has no path, and is to have another."""
+        return any(end.interrupted for end in self._ends.values())
 
     @property
     def open_ends(self) -> dict[int, End]:

@@ -8,8 +8,10 @@ from typing import Final
 
 from .clock import Act
 from .peers import SimPeer
+from .rtc import Rtc
 from .servers import Mode, SimServer
 from .simulation import Simulation
+from .violation import Violation
 
 __all__ = ["KINDS", "Faults"]
 
@@ -155,8 +157,29 @@ class Faults:
 
     def _kill(self, kind: str, peer: SimPeer) -> None:
         if peer.runs:
+            for rtc in peer.rtcs.values():
+                if rtc.up and rtc.other is not None and rtc.other.up:
+                    self._expect_to_be_missed(rtc.other)
             peer.die(machine_too=kind != "peer killed")
             self._begin(peer.host, kind, 40, lambda: None if peer.runs else peer.start())
+
+    def _expect_to_be_missed(self, far: Rtc) -> None:
+        """Their keep-alive tells the others in time that somebody is gone."""
+        patience, clock, peer = far.peer.setup.limits.keep_alive, self._sim.clock, far.peer
+        if patience is None:
+            return
+        killed = clock.now
+
+        def look() -> None:
+            same = peer.life == far.life and peer.runs
+            if same and peer.disturbed < killed and peer.rtcs.get(far.number) is far:
+                raise Violation(
+                    f"who is killed is missed: {peer.host} has kept {far.number} for "
+                    f"{clock.now - killed:g} s"
+                )
+
+        if not peer.asleep:
+            clock.after(patience + 0.5, look)
 
     def _break_path(self, kind: str) -> None:
         links = self._sim.engine.links()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from peerjs_proto.data import DataProtocol
 from peerjs_proto.limits import Limits
+from peerjs_proto.redial import RedialProtocol
 from peerjs_proto.peer import PeerProtocol
 from peerjs_proto.server import ServerProtocol
 from peerjs_proto.server_io import ServerLimits
@@ -11,6 +14,9 @@ from peerjs_proto.server_io import ServerLimits
 from .violation import Violation
 
 __all__ = ["check_nothing_left", "check_peer", "check_server", "check_server_empty"]
+
+LARGEST_FRAME: Final = 262_144 + 64
+"Bytes, and what keeping it costs: one always fits."
 
 
 def check_peer(who: str, core: PeerProtocol, limits: Limits) -> None:
@@ -22,8 +28,11 @@ def check_peer(who: str, core: PeerProtocol, limits: Limits) -> None:
         _at_most(who, "early candidates", len(connection._early), limits.early_candidates)
         if isinstance(connection, DataProtocol):
             early_frames = max(early_frames, len(connection._early_frames))
-    for kept in connections._early.values():
-        _at_most(who, "candidates before their offer", len(kept), limits.early_candidates)
+        if isinstance(connection, RedialProtocol):
+            kept = connection._journal._kept_bytes
+            _at_most(who, "bytes not confirmed", kept, limits.redial_bytes + LARGEST_FRAME)
+    for early_ones in connections._early.values():
+        _at_most(who, "candidates before their offer", len(early_ones), limits.early_candidates)
     early = len(connections._early)
     _at_most(who, "connections not known yet", early, limits.early_connections)
     _at_most(who, "dials at once", len(connections._dialling), limits.dials)

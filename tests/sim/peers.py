@@ -65,6 +65,8 @@ class SimPeer:
         self._alarm: Timer | None = None
         self._alarm_due = 0.0
         self._in_turn = False
+        self.disturbed = 0.0
+        "When it was last stopped, went on, or had its clock jump."
         sim.network.add(host)
 
     @property
@@ -132,12 +134,14 @@ class SimPeer:
     def sleep(self) -> None:
         """The process is stopped."""
         self.asleep = self.runs
+        self.disturbed = self._sim.clock.now
 
     def wake(self) -> None:
         """It goes on: all that has come is there at once, and so are the deadlines."""
         if not self.asleep:
             return
         self.asleep = False
+        self.disturbed = self._sim.clock.now
         waiting, self._waiting = self._waiting, []
         if self._sim.random.random() < 0.5:
             self.turn()  # of the two, its loop may take either first
@@ -151,6 +155,7 @@ class SimPeer:
     def jump(self, seconds: float) -> None:
         """Its clock goes forward."""
         self._skew += seconds
+        self.disturbed = self._sim.clock.now
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

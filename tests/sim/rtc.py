@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .peers import SimPeer
     from .simulation import Simulation
 
-__all__ = ["Engine", "Rtc"]
+__all__ = ["SILENCE", "Engine", "Rtc"]
 
 ROOM: Final = 8
 "Frames a channel takes before it is full."
@@ -145,9 +145,11 @@ class Engine:
         self._look_at(other)
 
     def vanish(self, rtc: Rtc) -> None:
-        """It is gone with its process, without a word."""
+        """It is gone with its process, without a word; what was lost is not sent again."""
         if not rtc.ended:
             self._finish(rtc)
+            if rtc.out is not None:
+                rtc.out.lose()
             if rtc.other is not None:
                 self._look_at(rtc.other)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from peerjs_proto.backoff import Reconnect
+from peerjs_proto.backoff import Reconnect, Redial
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
 from peerjs_proto.server import ServerProtocol
@@ -24,9 +24,8 @@ from peerjs_proto.states import Session
 from . import inside
 from .applications import Application, Habits
 from .faults import KINDS, Faults
-from .ledger import End
 from .peers import Setup, SimPeer
-from .rtc import Engine
+from .rtc import SILENCE, Engine
 from .servers import ALIVE_TIMEOUT, SimServer
 from .simulation import Simulation
 from .sockets import PING_INTERVAL, PING_TIMEOUT
@@ -91,6 +90,7 @@ class _Scenario:
         self._faulty = random.uniform(20, 180)
         "Seconds in which things go wrong."
         self._limits = _limits(random)
+        self._redial = Redial(timeout=random.choice((20.0, 60.0)))
         chosen = list(KINDS) if kinds is None else list(kinds)
         if kinds is None and random.random() < 0.5:
             chosen = random.sample(chosen, 3)
@@ -152,6 +152,7 @@ class _Scenario:
         self._recover(own)
         for peer in sim.peers:
             peer.app.settle_down()
+        self._resume()
         clock.run(clock.now + LATENCIES)
         self._check_paths()
         self._dial_in_peace(own)
@@ -170,6 +171,7 @@ class _Scenario:
             far_id,
             reliable=random.random() < 0.6,
             serialization=random.choice(("binary", "json", "raw")),
+            redial=self._redial if random.random() < 0.4 else None,
         )
 
     def _leave(self, among: list[SimPeer]) -> None:
@@ -193,20 +195,29 @@ class _Scenario:
             clock.run(clock.now + 1.0)
         self._sim.write("", "all are registered")
 
+    def _resume(self) -> None:
+        """No connection waits for a path for ever, nor believes in one that is gone."""
+        clock = self._sim.clock
+        patience = max(self._redial.timeout, self._limits.redial_timeout)
+        bound = clock.now + SILENCE + patience + LATENCIES
+        clock.run(clock.now + 1.2 * SILENCE)
+        while waiting := [p for p in self._sim.peers if p.runs and p.app.is_interrupted]:
+            if clock.now > bound:
+                raise Violation(
+                    f"who redials is resumed or given up within {patience:g} s: {waiting[0].host}"
+                )
+            clock.run(clock.now + 1.0)
+
     def _check_paths(self) -> None:
         """Where a path stands, all that was sent on it has arrived."""
-        for rtc in self._sim.engine.links():
-            other = rtc.other
-            assert other is not None
-            ends = [self._end_of(end.peer, end.number) for end in (rtc, other) if end.up]
-            if len(ends) == 2 and None not in ends:
-                for end in ends:
-                    assert end is not None
+        for peer in self._sim.peers:
+            for number, end in peer.app.open_ends.items() if peer.runs else ():
+                rtc = peer.rtcs[number]
+                if not rtc.up or rtc.other is None or not rtc.other.up:
+                    raise Violation(f"no connection outlives its far side: {end.key}")
+                far = rtc.other.peer.app.open_ends.get(rtc.other.number)
+                if far is not None:
                     self._sim.ledger.check_whole(end)
-
-    @staticmethod
-    def _end_of(peer: SimPeer, number: int) -> End | None:
-        return peer.app.open_ends.get(number)
 
     def _dial_in_peace(self, peers: list[SimPeer]) -> None:
         """When nothing is wrong, dials succeed."""
@@ -294,6 +305,9 @@ def _limits(random: Random) -> Limits:
     return Limits(
         connections=random.randrange(2, 12),
         dials=random.randrange(1, 3),
+        keep_alive=random.choice((None, 1.0, 4.5)),
+        redial_timeout=random.choice((10.0, 60.0)),
+        redial_bytes=random.randrange(1, 100_000),
         pending_connections=random.randrange(1, 4),
         early_connections=random.randrange(1, 4),
         early_candidates=random.randrange(1, 4),
