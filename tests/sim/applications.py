@@ -9,7 +9,13 @@ import attrs
 
 from peerjs_proto import events
 from peerjs_proto.backoff import Redial
-from peerjs_proto.errors import ConnectionClosed, Disconnected, IdTaken, LocalProtocolError
+from peerjs_proto.errors import (
+    ConnectionClosed,
+    Disconnected,
+    IdTaken,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from peerjs_proto.events import Event
 from peerjs_proto.states import Session
 
@@ -319,6 +325,8 @@ class Application:
         if end is None:
             raise Violation(f"a connection ends once: {event} of {self.peer.host}")
         end.ended, end.error = True, event.error
+        if isinstance(event.error, RemoteProtocolError):
+            raise Violation(f"who is honest is not blamed: {end.key}: {event.error!r}")
         if not end.opened and end.dialled:
             if event.error is None:
                 raise Violation(f"a dial that fails has an error: {end.key}")

@@ -6,8 +6,8 @@ from typing import Final
 
 from peerjs_proto.data import DataProtocol
 from peerjs_proto.limits import Limits
-from peerjs_proto.redial import RedialProtocol
 from peerjs_proto.peer import PeerProtocol
+from peerjs_proto.redial import RedialProtocol
 from peerjs_proto.server import ServerProtocol
 from peerjs_proto.server_io import ServerLimits
 

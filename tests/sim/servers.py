@@ -142,20 +142,20 @@ class SimServer:
 
     def _serve(self, act: Act, *, mute_too: bool = False) -> None:
         """Have the process do that, when it gets to it."""
-        if self.mode is Mode.FROZEN:
-            self._frozen.append(partial(self._do, act, self.life))
-        elif self.mode is not Mode.GONE and (mute_too or self.mode is not Mode.MUTE):
-            if self.slowness or self._busy_until > self._sim.clock.now:
-                busy = max(self._busy_until, self._sim.clock.now)
-                self._busy_until = busy + self.slowness * self._sim.random.random()
-                self._sim.clock.at(self._busy_until, partial(self._do, act, self.life))
-            else:
-                self._do(act, self.life)
+        if self.mode is Mode.GONE:
+            return
+        do = partial(self._do, act, self.life, mute_too)
+        if self.slowness or self._busy_until > self._sim.clock.now:
+            busy = max(self._busy_until, self._sim.clock.now)
+            self._busy_until = busy + self.slowness * self._sim.random.random()
+            self._sim.clock.at(self._busy_until, do)
+        else:
+            do()
 
-    def _do(self, act: Act, life: int) -> None:
+    def _do(self, act: Act, life: int, mute_too: bool = False) -> None:
         if self.mode is Mode.FROZEN:
-            self._frozen.append(partial(self._do, act, life))
-        elif life == self.life:
+            self._frozen.append(partial(self._do, act, life, mute_too))
+        elif life == self.life and (mute_too or self.mode is not Mode.MUTE):
             act()
             if self.mode in (Mode.UP, Mode.SILENT):
                 self.turn()
