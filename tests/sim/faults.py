@@ -182,14 +182,15 @@ class Faults:
             clock.after(patience + 0.5, look)
 
     def _break_path(self, kind: str) -> None:
-        links = self._sim.engine.links()
-        if links:
-            rtc = self._sim.random.choice(links)
+        """Of a third of all connections: each end may know, or find out by itself."""
+        random, engine = self._sim.random, self._sim.engine
+        links = engine.links()
+        for rtc in random.sample(links, (len(links) + 2) // 3):
             self._sim.befall(rtc.peer.host, kind)
-            other = rtc.other
-            self._sim.engine.fail(rtc, "the path broke")
-            if other is not None and self._sim.random.random() < 0.5:
-                self._sim.engine.fail(other, "the path broke")
+            first, second = random.sample((rtc, rtc.other), 2)
+            engine.fail(first, "the path broke")
+            if random.random() < 0.5:
+                engine.fail(second, "the path broke")
 
     def _break_socket(self, kind: str, peer: SimPeer) -> None:
         socket = peer.socket

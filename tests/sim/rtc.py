@@ -153,9 +153,9 @@ class Engine:
             if rtc.other is not None:
                 self._look_at(rtc.other)
 
-    def fail(self, rtc: Rtc, reason: str) -> None:
+    def fail(self, rtc: Rtc | None, reason: str) -> None:
         """The library gives up."""
-        if not rtc.ended:
+        if rtc is not None and not rtc.ended:
             self._finish(rtc)
             self._tell(rtc, "rtc failed", lambda: rtc.peer.core.rtc_failed(rtc.number, reason))
             if rtc.other is not None:
