@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .peer import DEFAULT_ICE_SERVERS, Peer, open_peer
     from .rtc.engine import IceServer
     from .server import PeerServer, open_server
+    from .signals import Stop, stop_on_signal
 
 __all__ = [
     "DEFAULT_ICE_SERVERS",
@@ -68,9 +69,11 @@ __all__ = [
     "ServerLimits",
     "ServerUnavailable",
     "Session",
+    "Stop",
     "UnsupportedValue",
     "open_peer",
     "open_server",
+    "stop_on_signal",
 ]
 
 # Loaded when first asked for: each needs an extra that the others do not, and a program that
@@ -85,6 +88,8 @@ _LAZY = {
     "IceServer": "rtc.engine",
     "PeerServer": "server",
     "open_server": "server",
+    "Stop": "signals",
+    "stop_on_signal": "signals",
 }
 
 

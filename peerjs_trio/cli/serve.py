@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from peerjs_proto.endpoint import DEFAULT_KEY
 from peerjs_proto.errors import LocalProtocolError
 from peerjs_trio.cli import port
 from peerjs_trio.server import PeerServer, open_server
+from peerjs_trio.signals import stop_on_signal
 
 if TYPE_CHECKING:
     _SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -57,17 +57,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with open_server(
+    async with (
+        stop_on_signal(),
+        open_server(
             args.host,
             args.port,
             path=args.path,
             key=args.key,
             allow_discovery=args.allow_discovery,
-        ) as server:
-            print(_greeting(server, args), flush=True)
-            async for _ in signals:
-                break
+        ) as server,
+    ):
+        print(_greeting(server, args), flush=True)
+        await trio.sleep_forever()
 
 
 def _greeting(server: PeerServer, args: argparse.Namespace) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, get_args
 
-import anyio
 import trio
 
 from peerjs_proto.errors import PeerError
-from peerjs_trio.background import open_background
 from peerjs_trio.cli import port
 from peerjs_trio.peer import open_peer
 from peerjs_trio.rtc.choice import DEFAULT_ENGINE, EngineName, engine_named
 from peerjs_trio.server import open_server
+from peerjs_trio.signals import stop_on_signal
 
 from .exchange import SERIALIZATIONS, exchange
 from .page import PYTHON_PEER, addresses, fetch_page, network_address, page_routes, peerjs_source
@@ -85,22 +82,17 @@ def run(args: argparse.Namespace) -> int:
 
 async def _until_signal(args: argparse.Namespace, report: Report) -> int:
     status = _INTERRUPTED
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with open_background() as tasks:
-            tasks.start_soon(_cancel_at_signal, signals, tasks.cancel_scope)
-            async with open_server(args.host, args.port, routes=page_routes()) as server:
-                report.begin(server.url)
-                status = 0 if await _show(server.url, args.engine, report) else 1
-                if not args.check:
-                    await _receive_visitors(server.url, args, report)
+    async with (
+        stop_on_signal(),
+        open_server(args.host, args.port, routes=page_routes()) as server,
+    ):
+        report.begin(server.url)
+        status = 0 if await _show(server.url, args.engine, report) else 1
+        if not args.check:
+            await _receive_visitors(server.url, args, report)
     if not args.check:
         report.end()
     return status
-
-
-async def _cancel_at_signal(signals: AsyncIterator[int], scope: anyio.CancelScope) -> None:
-    async for _ in signals:
-        scope.cancel()
 
 
 async def _show(url: str, engine: EngineName, report: Report) -> bool:
