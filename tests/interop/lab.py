@@ -14,7 +14,7 @@ from tests.interop.chromium import Browser
 from tests.interop.devtools import Page, open_page
 from tests.interop.values import UNDEFINED, Digest, Made, Numbered, decode, encode
 
-__all__ = ["Collected", "Lab", "Line", "open_lab"]
+__all__ = ["Collected", "Handle", "Lab", "Line", "open_lab"]
 
 
 @asynccontextmanager
@@ -32,10 +32,23 @@ class Lab:
 
     async def open(self, server: str, *, id: str | None = None, key: str = "peerjs") -> str:
         """Make the Peer and wait until the server has it; a failure is a JavaScriptError."""
-        url = urlsplit(server)
-        options = {"host": url.hostname, "port": url.port, "path": url.path, "key": key}
-        opened: str = await self.page.call("lab.open", id, options)
+        opened: str = await self.page.call("lab.open", id, _address(server) | {"key": key})
         return opened
+
+    async def start(self, server: str, *, id: str | None = None, **options: Any) -> None:
+        """Make the Peer, and no more; :meth:`heard` tells what comes of it."""
+        await self.page.call("lab.start", id, _address(server) | options)
+
+    async def heard(self, what: str, *, within: float) -> str | None:
+        """Wait for an event of the Peer: its detail, such as an error's type, or the empty string.
+
+        None if there is none in so many seconds.
+        """
+        return await _heard(self.page, None, what, within)
+
+    async def dial(self, remote: str) -> Handle:
+        """Dial, and do not wait."""
+        return Handle(self.page, await self.page.call("lab.dial", remote, {}))
 
     async def connect(
         self,
@@ -72,11 +85,21 @@ class Lab:
 
 
 @attrs.frozen
-class Line:
-    """The page's end of a data connection."""
+class Handle:
+    """A data connection of the page's, open or not."""
 
     page: Page = attrs.field(repr=False)
     handle: int
+
+    async def heard(self, what: str, *, within: float) -> str | None:
+        """As :meth:`Lab.heard`, of this connection."""
+        return await _heard(self.page, self.handle, what, within)
+
+
+@attrs.frozen
+class Line(Handle):
+    """The page's end of a data connection that was open."""
+
     peer: str
     label: str
     metadata: Any
@@ -150,3 +173,14 @@ class Collected:
     def perfect(cls, count: int) -> Collected:
         """All of it, once, in order."""
         return cls(count, count, True, [])
+
+
+def _address(server: str) -> dict[str, Any]:
+    url = urlsplit(server)
+    secure = url.scheme == "https"
+    return {"host": url.hostname, "port": url.port, "path": url.path, "secure": secure}
+
+
+async def _heard(page: Page, handle: int | None, what: str, within: float) -> str | None:
+    news = await page.call("lab.heard", handle, what, within)
+    return None if news is None else news["detail"] or ""

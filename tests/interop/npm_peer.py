@@ -17,9 +17,11 @@ import trio
 from tests.interop.background import open_background
 from tests.interop.programs import find_program
 
-__all__ = ["NpmPeer", "open_npm_peer"]
+__all__ = ["SCRIPT", "NpmPeer", "open_npm_peer"]
 
-_SCRIPT: Final = Path(__file__).with_name("npm_peer.cjs")
+SCRIPT: Final = Path(__file__).with_name("npm_peer.cjs")
+"For Node.js: the package and the server's options as arguments, and NODE_PATH."
+
 _START_TIMEOUT: Final = 30.0
 
 
@@ -59,7 +61,7 @@ async def open_npm_peer(
     }
     start = partial(
         trio.run_process,
-        [node, str(_SCRIPT), package, json.dumps(options)],
+        [node, str(SCRIPT), package, json.dumps(options)],
         env=os.environ | {"NODE_PATH": str(node_modules)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

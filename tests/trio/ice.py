@@ -31,6 +31,7 @@ __all__ = [
     "closed_port",
     "run_coturn",
     "udp_server",
+    "write_certificate",
 ]
 
 USER: Final = "user"
@@ -134,7 +135,7 @@ def run_coturn(directory: Path) -> Iterator[Coturn]:
     """Run coturn on loopback for the length of the block; its files go to ``directory``."""
     program = find_program("turnserver", install="Debian: apt install coturn")
     certificate, key = directory / "certificate.pem", directory / "key.pem"
-    _write_certificate(certificate, key)
+    write_certificate(certificate, key)
     coturn = Coturn(closed_port(), closed_port(socket.SOCK_STREAM), certificate)
     command = [
         *(program, "-n", "--no-cli", "--no-dtls", "--lt-cred-mech", "--realm=example.org"),
@@ -191,7 +192,8 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _write_certificate(certificate: Path, key: Path) -> None:
+def write_certificate(certificate: Path, key: Path) -> None:
+    """One that has signed itself, for 127.0.0.1."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "coturn")])
     now = datetime.now(UTC)

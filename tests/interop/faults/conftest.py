@@ -1,10 +1,33 @@
-"""``nox -s faults`` prints what was measured."""
+"""How long we watch, a server that can be killed, and the figures that ``nox -s faults`` prints."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.interop.faults.figures import FIGURES
+from tests.interop.faults.killable import Killable, open_killable
+from tests.interop.servers import WhichServer
+
+
+@pytest.fixture
+def watching(pytestconfig: pytest.Config) -> float:
+    """Seconds in which nothing must happen; by hand they are enough to believe it."""
+    return 45.0 if pytestconfig.getoption("--by-hand") else 1.0
+
+
+@pytest.fixture
+async def killable(which: WhichServer, request: pytest.FixtureRequest) -> AsyncIterator[Killable]:
+    """Each PeerServer in turn, in a process of its own."""
+
+    def node_modules() -> Path:
+        path: Path = request.getfixturevalue("node_modules")
+        return path
+
+    async with open_killable(which, node_modules) as server:
+        yield server
 
 
 def pytest_terminal_summary(

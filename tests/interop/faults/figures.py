@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 import attrs
 import trio
 
-__all__ = ["FIGURES", "Figure", "Stopwatch"]
+__all__ = ["FIGURES", "Figure", "Stopwatch", "together"]
 
 Who = Literal["ours", "peerjs.js"]
 
@@ -45,3 +46,10 @@ class Stopwatch:
         """Write down what did not happen until now."""
         seconds = trio.current_time() - self._begin
         FIGURES.append(Figure(self._fault, who, f"no {what} in {seconds:.0f} s", None))
+
+
+async def together(*views: Callable[[], Awaitable[None]]) -> None:
+    """Let each see what it sees, at the same time."""
+    async with trio.open_nursery() as nursery:
+        for view in views:
+            nursery.start_soon(view)

@@ -4,6 +4,7 @@
 // object exists, and what it hears waits in a queue.
 
 import { MsgPack } from "/npm/peerjs/dist/serializer.msgpack.mjs";
+import { Heard } from "./heard.js";
 import { Reversed } from "./reversed.js";
 import { decode, digest, encode, make, numbered } from "./values.js";
 
@@ -56,6 +57,7 @@ class Line {
     this.closed.then(() => this.inbox.end());
     conn.on("data", (value) => this.inbox.put(value));
     conn.on("error", (error) => note(error, this.handle));
+    heard.listen(conn, this.handle, ["open", "close", "error", "iceStateChanged"]);
   }
 
   describe() {
@@ -77,6 +79,7 @@ class Line {
 const lines = [];
 const incoming = new Queue();
 const errors = [];
+const heard = new Heard();
 const dials = new Set();
 let peer = null;
 
@@ -98,7 +101,8 @@ function onPeerError(error) {
 const lab = {
   // --- the peer -----------------------------------------------------------------------------
 
-  open(id, options) {
+  // Returns at once; `heard` tells what comes of it.
+  start(id, options) {
     const config = { iceServers: [] }; // the default asks servers on the Internet
     const all = { config, serializers: { MsgPack, reversed: Reversed }, ...options };
     peer = id === null ? new Peer(all) : new Peer(id, all);
@@ -107,6 +111,11 @@ const lab = {
       const line = new Line(conn, { called: true });
       line.opened.then(() => incoming.put(line));
     });
+    heard.listen(peer, null, ["open", "disconnected", "close", "error"]);
+  },
+
+  open(id, options) {
+    lab.start(id, options);
     return new Promise((resolve, reject) => {
       peer.once("open", resolve);
       peer.once("error", reject);
@@ -124,10 +133,17 @@ const lab = {
     });
   },
 
+  // What the Peer, or the connection with that handle, says next of this kind, or said since it
+  // was last asked for: {what, detail}; null if there is nothing in so many seconds.
+  heard: (handle, what, seconds) => heard.next(handle, what, seconds),
+
   // What went wrong so far: {type, message, handle}, handle null where it was the peer itself.
   errors: () => errors,
 
   // --- connections --------------------------------------------------------------------------
+
+  // Dials without waiting; the handle.
+  dial: (remote, options) => new Line(peer.connect(remote, options), { called: false }).handle,
 
   async connect(remote, { metadata, ...options }) {
     const dial = { remote, ...Promise.withResolvers() };
