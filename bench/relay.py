@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["Relay", "relaying"]
+__all__ = ["Relay", "own_host", "relaying"]
 
 _QUEUE: Final = 4096
 "Packets under way; what comes above is dropped."
@@ -37,7 +37,7 @@ class Relay:
     """Made by :func:`relaying`."""
 
     def __init__(self, delay: float, loss: float, seed: int) -> None:
-        host = _own_host()
+        host = own_host()
         self._sockets = [_open_socket(host), _open_socket(host)]
         self.addresses: tuple[Address, Address] = (
             self._sockets[0].getsockname(),
@@ -126,7 +126,7 @@ def _open_socket(host: str) -> socket.socket:
     return sock
 
 
-def _own_host() -> str:
+def own_host() -> str:
     """This machine's own address: engines use no loopback. Nothing is sent for it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(("192.0.2.1", 9))  # RFC 5737: nobody's

@@ -95,6 +95,13 @@ class Handle:
         """As :meth:`Lab.heard`, of this connection."""
         return await _heard(self.page, self.handle, what, within)
 
+    async def ice_is(self, state: str, *, within: float) -> bool:
+        """Wait until peerjs.js tells of this state of ICE; False if it tells nothing more."""
+        while (told := await self.heard("iceStateChanged", within=within)) is not None:
+            if told == state:
+                return True
+        return False
+
 
 @attrs.frozen
 class Line(Handle):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-
 import pytest
 import trio
 
-from peerjs_trio import BrokenConnection, IdTaken, PeerUnavailable, open_peer
+from peerjs_trio import IdTaken, PeerUnavailable, open_peer
 from peerjs_trio.rtc.choice import EngineName
-from tests.interop.chromium import Browser
 from tests.interop.devtools import JavaScriptError
 from tests.interop.ends import DIALLERS, Dialler, Pair
-from tests.interop.lab import Collected, open_lab
-from tests.interop.servers import StartServer
+from tests.interop.lab import Collected
 from tests.interop.values import UNDEFINED, numbered
 
 pytestmark = [pytest.mark.trio, pytest.mark.browser]
@@ -134,28 +130,3 @@ async def test_python_leaves(pair: Pair, engine: EngineName) -> None:
     with trio.fail_after(5):
         await first.closed()
         await second.closed()
-
-
-@pytest.mark.parametrize("which", ["ours"], indirect=True)
-async def test_a_page_that_goes_without_a_word(
-    start_server: StartServer, browser: Browser, site: str, engine: EngineName
-) -> None:
-    """Nothing is said, so it takes ICE to notice; three pages go at once to save the time."""
-    async with start_server() as server, AsyncExitStack() as stack:
-        pages = [await stack.enter_async_context(open_lab(browser, site)) for _ in range(3)]
-        peer = open_peer("python", server=server.url, engine=engine)
-        python = await stack.enter_async_context(peer)
-        connections = []
-        for page in pages:
-            await page.open(server.url)
-            await page.connect("python")
-            connections.append(await anext(python.incoming_connections()))
-
-        closed, left, killed = (lab.page for lab in pages)
-        await closed.close()
-        await left.navigate("about:blank")
-        await killed.kill()
-        with trio.fail_after(60):
-            for connection in connections:
-                with pytest.raises(BrokenConnection, match="without a goodbye"):
-                    await connection.receive()

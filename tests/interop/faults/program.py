@@ -91,8 +91,10 @@ async def run_program(
     assert process.stderr is not None
     try:
         async with process.stdin, process.stdout, process.stderr:
+            said = b""
             with trio.fail_after(_PATIENCE):
-                said = await process.stdout.receive_some()
+                while not said.endswith(b"\n") and (more := await process.stdout.receive_some()):
+                    said += more
             assert said == b"ready\n", (await process.stderr.receive_some()).decode()
             yield Program(process)
     finally:

@@ -145,6 +145,19 @@ const lab = {
   // Dials without waiting; the handle.
   dial: (remote, options) => new Line(peer.connect(remote, options), { called: false }).handle,
 
+  // Dials so many that are not there; how many times peerjs.js threw what.
+  dialMany(count) {
+    const thrown = {};
+    for (let n = 0; n < count; n++) {
+      try {
+        peer.connect(`nobody-${n}`);
+      } catch ({ message }) {
+        thrown[message] = (thrown[message] ?? 0) + 1;
+      }
+    }
+    return thrown;
+  },
+
   async connect(remote, { metadata, ...options }) {
     const dial = { remote, ...Promise.withResolvers() };
     dials.add(dial);
