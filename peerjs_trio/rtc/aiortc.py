@@ -42,6 +42,10 @@ _log = logging.getLogger("peerjs_trio")
 GATHER_GRACE: Final = 0.25
 "Seconds a negotiation has to get its sockets in order before we close them under it."
 
+GATHER_PASSES: Final = 200
+"""Passes of the loop it has besides, however long they take: three open a socket, and an address
+of this machine is a socket."""
+
 LONG_CHECK: Final = 5.0
 "Seconds of trying paths after which the log is told that none was found."
 
@@ -194,6 +198,10 @@ class AiortcSession(Session):
         if operator is not None:
             # aioice would lose sight of the sockets it is about to open.
             await asyncio.wait({operator}, timeout=GATHER_GRACE)
+            for _ in range(GATHER_PASSES):
+                if operator.done():
+                    break
+                await asyncio.sleep(0)
         if self._pc is not None:
             self._tell_of_no_path(self._pc)
             await self._pc.close()
