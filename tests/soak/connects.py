@@ -15,9 +15,9 @@ from peerjs_trio import ConnectionClosed, DataConnection, Limits, Peer, open_pee
 from peerjs_trio.rtc.choice import EngineName
 from tests.soak.meter import Bounds, Sample, Series, sample
 
-__all__ = ["soak_connects"]
+__all__ = ["CONNECT_BOUNDS", "soak_connects"]
 
-BOUNDS: Final = Bounds(traced=200, resident=4096)
+CONNECT_BOUNDS: Final = Bounds(traced=200, resident=4096)
 "For each connection."
 
 _PATIENCE: Final = 5.0
@@ -26,7 +26,7 @@ _PATIENCE: Final = 5.0
 _AT_ONCE: Final = 5
 "Dials under way."
 
-_ANSWERED: Final = 5.0
+_ANSWERED: Final = 3.0
 "Seconds until the host forgets a dial that was given up."
 
 _WAYS: Final = ("hang up", "flush", "be hung up on")

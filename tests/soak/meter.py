@@ -23,6 +23,9 @@ __all__ = ["Bounds", "Sample", "Series", "sample"]
 _SETTLE: Final = 15.0
 "Seconds for what ends by itself to have ended."
 
+_STILL: Final = 10
+"Tenths of a second without a change, to be taken for rest."
+
 _WARM_UP: Final = 0.2
 "The part of a run in which libraries fill their caches; bytes are compared after it."
 
@@ -60,14 +63,17 @@ class Bounds:
 
 
 async def sample(done: float, at_rest: Sample | None = None) -> Sample:
-    """Now; with ``at_rest``, once there is no more than then, or that has been given up on."""
+    """Once nothing changes, and there is no more than ``at_rest`` or that was given up on."""
+    counts, unchanged = _counts(), 0
     with trio.move_on_after(_SETTLE):
-        while at_rest is not None and _exceeds(_counts(), at_rest.counts):  # noqa: ASYNC110
-            await trio.sleep(0.1)  # threads and sockets of the libraries end without a word
-    gc.collect()
+        # Threads and sockets of the libraries end without a word.
+        while unchanged < _STILL or (at_rest and _exceeds(counts, at_rest.counts)):
+            await trio.sleep(0.1)
+            counts, before = _counts(), counts
+            unchanged = unchanged + 1 if counts == before else 0
     _return_memory()
     traced = tracemalloc.get_traced_memory()[0]
-    return Sample(done, **_counts(), traced=traced, resident=_resident())
+    return Sample(done, **counts, traced=traced, resident=_resident())
 
 
 @attrs.frozen
@@ -79,17 +85,22 @@ class Series:
     def slope(self, of: Callable[[Sample], float]) -> float:
         """Of a least-squares line after the warm-up: what is added for each one done."""
         warm = [s for s in self.samples if s.done > _WARM_UP * self.samples[-1].done]
+        if len(warm) < 2:
+            return 0.0
         return linear_regression([s.done for s in warm], [of(s) for s in warm])[0]
 
-    def faults(self, bounds: Bounds) -> list[str]:
-        """What has grown, in words; nothing if nothing has."""
+    def faults(self, bounds: Bounds | None = None) -> list[str]:
+        """What has grown, in words; nothing if nothing has.
+
+        Without bounds only counts are compared: a short run is all warm-up.
+        """
         first, last = self.samples[0], self.samples[-1]
         found = [
             f"{name}: {first.counts[name]} at first, {count} at last"
             for name, count in last.counts.items()
             if count > first.counts[name]
         ]
-        for name in ("traced", "resident"):
+        for name in ("traced", "resident") if bounds else ():
             slope, bound = self.slope(attrgetter(name)), getattr(bounds, name)
             if slope > bound:
                 found.append(f"{name}: {slope:.0f} bytes each, more than {bound:.0f}")

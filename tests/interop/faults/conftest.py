@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -21,12 +20,8 @@ def watching(pytestconfig: pytest.Config) -> float:
 @pytest.fixture
 async def killable(which: WhichServer, request: pytest.FixtureRequest) -> AsyncIterator[Killable]:
     """Each PeerServer in turn, in a process of its own."""
-
-    def node_modules() -> Path:
-        path: Path = request.getfixturevalue("node_modules")
-        return path
-
-    async with open_killable(which, node_modules) as server:
+    packages = request.getfixturevalue("node_modules") if which == "npm" else None
+    async with open_killable(which, packages) as server:
         yield server
 
 

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -62,7 +62,7 @@ class Killable:
 
 @asynccontextmanager
 async def open_killable(
-    which: WhichServer, node_modules: Callable[[], Path]
+    which: WhichServer, node_modules: Path | None = None
 ) -> AsyncIterator[Killable]:
     """A server that runs when the block begins, and is killed at its end if it still does."""
     port = closed_port(socket.SOCK_STREAM)
@@ -73,7 +73,7 @@ async def open_killable(
     else:
         node = find_program("node", install="install Node.js 20 or newer")
         command = [node, str(SCRIPT), "peer", json.dumps({"port": port})]
-        environment = {"NODE_PATH": str(node_modules())}
+        environment = {"NODE_PATH": str(node_modules)}
     server = Killable(f"http://127.0.0.1:{port}/", command, environment)
     await server.start()
     try:
