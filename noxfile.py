@@ -106,6 +106,27 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """One fault after the other before peerjs.js and ours; what users saw, and when: docs/faults.md.
+
+    Ten minutes, most of them spent watching peerjs.js do nothing. Arguments after -- go to pytest.
+    """
+    provide(session, BROWSER)
+    session.install("-e", ".[all]", *group("test"))
+    session.run("python", "-m", "pytest", "tests/interop/faults", "--by-hand", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Connect and close, and lose the server, for an hour and more: does anything grow?
+
+    After --: --engine wrtc, --connects 1000, --minutes 30, --every 20.
+    """
+    session.install("-e", ".[all]", *group("test"))
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, in docs/_build/html; every warning is an error."""
     session.install("-e", ".[all,testing]", *group("docs"))

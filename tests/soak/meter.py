@@ -23,8 +23,8 @@ __all__ = ["Bounds", "Sample", "Series", "sample"]
 _SETTLE: Final = 15.0
 "Seconds for what ends by itself to have ended."
 
-_STILL: Final = 10
-"Tenths of a second without a change, to be taken for rest."
+_LOOKS: Final = 20
+"Tenths of a second; the second half of them counts."
 
 _WARM_UP: Final = 0.2
 "The part of a run in which libraries fill their caches; bytes are compared after it."
@@ -63,17 +63,27 @@ class Bounds:
 
 
 async def sample(done: float, at_rest: Sample | None = None) -> Sample:
-    """Once nothing changes, and there is no more than ``at_rest`` or that was given up on."""
-    counts, unchanged = _counts(), 0
-    with trio.move_on_after(_SETTLE):
-        # Threads and sockets of the libraries end without a word.
-        while unchanged < _STILL or (at_rest and _exceeds(counts, at_rest.counts)):
-            await trio.sleep(0.1)
-            counts, before = _counts(), counts
-            unchanged = unchanged + 1 if counts == before else 0
+    """Once there is no more than ``at_rest``, or that was given up on.
+
+    Without it: what there is at most for a moment, when all has had time to settle.
+    """
+    if at_rest is None:
+        looks = [await _look() for _ in range(_LOOKS)][_LOOKS // 2 :]
+        counts = {name: max(look[name] for look in looks) for name in looks[0]}
+    else:
+        counts = await _look()
+        with trio.move_on_after(_SETTLE):
+            while any(counts[name] > count for name, count in at_rest.counts.items()):
+                counts = await _look()
     _return_memory()
     traced = tracemalloc.get_traced_memory()[0]
     return Sample(done, **counts, traced=traced, resident=_resident())
+
+
+async def _look() -> dict[str, int]:
+    # Threads and sockets of the libraries end without a word.
+    await trio.sleep(0.1)
+    return _counts()
 
 
 @attrs.frozen
@@ -117,10 +127,6 @@ class Series:
         traced, resident = self.slope(attrgetter("traced")), self.slope(attrgetter("resident"))
         rows.append(f"bytes each: {traced:.0f} traced, {resident:.0f} resident")
         return "\n".join(rows)
-
-
-def _exceeds(now: dict[str, int], then: dict[str, int]) -> bool:
-    return any(now[name] > count for name, count in then.items())
 
 
 def _counts() -> dict[str, int]:

@@ -77,7 +77,7 @@ async def soak_outages(
             trio.open_nursery() as nursery,
         ):
             begin = trio.current_time()
-            lasting = await alice.connect("bob", reliable=True)
+            lasting = await alice.connect("bob", redial=True)
             for source, sink in _both_ways(lasting, await anext(bob.incoming_connections())):
                 nursery.start_soon(_send, source)
                 nursery.start_soon(_receive, sink, tally)

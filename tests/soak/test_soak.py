@@ -26,7 +26,7 @@ async def test_connects_leave_nothing(engine: EngineName) -> None:
 
 async def test_the_server_is_killed_again_and_again() -> None:
     quick = Reconnect(first=0.5, longest=0.5)
-    limits = Limits(connect_timeout=5.0)  # for a dial that dies with the server
+    limits = Limits(connect_timeout=3.0)  # for a dial that dies with the server
     series, tally = await soak_outages(
         "aiortc", kills=KILLS, every=3.0, reconnect=quick, limits=limits
     )

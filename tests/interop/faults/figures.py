@@ -13,7 +13,7 @@ import trio
 
 __all__ = ["FIGURES", "Figure", "Stopwatch", "together"]
 
-Who = Literal["ours", "peerjs.js"]
+Who = Literal["ours", "ours, redial=True", "peerjs.js"]
 
 
 @attrs.frozen

@@ -8,9 +8,11 @@ from typing import Final
 import pytest
 import trio
 
-from peerjs_trio import BrokenConnection, DataConnection, open_peer, open_server
+from peerjs_proto.limits import DEFAULT_LIMITS
+from peerjs_trio import BrokenConnection, DataConnection, Limits, open_peer, open_server
 from peerjs_trio.rtc.choice import EngineName
 from tests.interop.chromium import Browser
+from tests.interop.ends import open_pair
 from tests.interop.faults.figures import Stopwatch
 from tests.interop.faults.program import run_program
 from tests.interop.lab import Lab, Line, open_lab
@@ -24,6 +26,15 @@ WATCHERS: Final = ("page", *ENGINES)
 
 GONE: Final = 58.0
 "Seconds. ICE takes 35, and more on a machine with other things to do."
+
+KEEP_ALIVE: Final = DEFAULT_LIMITS.keep_alive or 0.0
+"Seconds, between peers of ours."
+
+IDLE_TIMEOUT: Final = 2.0
+"Ours; none if nothing is said."
+
+SLACK: Final = 5.0
+"Seconds for a machine with other things to do."
 
 
 async def test_pages_and_programs_that_vanish(browser: Browser, site: str) -> None:
@@ -78,6 +89,25 @@ async def page_sees(watch: Stopwatch, line: Line) -> None:
 
 
 async def python_sees(watch: Stopwatch, connection: DataConnection, engine: EngineName) -> None:
-    with trio.fail_after(GONE), pytest.raises(BrokenConnection, match="without a goodbye"):
+    ours = connection.peer.startswith("program")
+    with trio.fail_after(GONE), pytest.raises(BrokenConnection, match="gone"):
         await connection.receive()
-    watch.saw("ours", f"BrokenConnection, {engine}", within=GONE)
+    watch.saw("ours", f"BrokenConnection, {engine}", within=KEEP_ALIVE + SLACK if ours else GONE)
+
+
+async def test_a_page_that_must_not_be_silent_for_long(
+    browser: Browser, site: str, engine: EngineName
+) -> None:
+    limits = Limits(idle_timeout=IDLE_TIMEOUT)
+    async with (
+        open_server() as server,
+        open_pair(server, browser, site, engine=engine, limits=limits) as pair,
+    ):
+        line, connection = await pair.connect("page")
+        await line.send("the last word")
+        assert await connection.receive() == "the last word"
+        await pair.page.page.kill()
+        watch = Stopwatch(f"a page is killed, idle_timeout={IDLE_TIMEOUT:g}, {engine}")
+        with trio.fail_after(GONE), pytest.raises(BrokenConnection, match="fallen silent"):
+            await connection.receive()
+        watch.saw("ours", "BrokenConnection", within=IDLE_TIMEOUT + SLACK)
