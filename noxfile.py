@@ -107,7 +107,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """One fault after the other before peerjs.js and ours; what users saw, and when: docs/faults.md.
+    """One fault after the other before peerjs.js and ours: what users see, and when.
 
     Ten minutes, most of them spent watching peerjs.js do nothing. Arguments after -- go to pytest.
     """
