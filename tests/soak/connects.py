@@ -13,7 +13,7 @@ import trio
 
 from peerjs_trio import ConnectionClosed, DataConnection, Limits, Peer, open_peer, open_server
 from peerjs_trio.rtc.choice import EngineName
-from tests.soak.meter import Bounds, Sample, Series, sample
+from tests.soak.meter import Bounds, Sample, Series
 
 __all__ = ["CONNECT_BOUNDS", "soak_connects"]
 
@@ -47,7 +47,7 @@ async def soak_connects(
     """So many connections between two peers; a sample after the first one, and after each block."""
     each = connects // blocks
     limits = Limits(connect_timeout=_ANSWERED)
-    samples: list[Sample] = []
+    series = Series()
     tracemalloc.start()
     try:
         async with (
@@ -63,12 +63,11 @@ async def soak_connects(
                 # One deadline for many: trio keeps each until it would have been.
                 with trio.fail_after(each * _PATIENCE):
                     await _connect_many(caller, each if block else 1)
-                samples.append(await sample(block * each, *samples[:1]))
-                report(samples[-1])
+                report(await series.take(block * each))
             nursery.cancel_scope.cancel()
     finally:
         tracemalloc.stop()
-    return Series(samples)
+    return series
 
 
 async def _connect_many(caller: Peer, count: int) -> None:

@@ -8,7 +8,7 @@ import gc
 import os
 import threading
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Final
 import attrs
 import trio
 
-__all__ = ["Bounds", "Sample", "Series", "sample"]
+__all__ = ["Bounds", "Sample", "Series"]
 
 _SETTLE: Final = 15.0
 "Seconds for what ends by itself to have ended."
@@ -62,35 +62,35 @@ class Bounds:
     resident: float
 
 
-async def sample(done: float, at_rest: Sample | None = None) -> Sample:
-    """Once there is no more than ``at_rest``, or that was given up on.
-
-    Without it: what there is at most for a moment, when all has had time to settle.
-    """
-    if at_rest is None:
-        looks = [await _look() for _ in range(_LOOKS)][_LOOKS // 2 :]
-        counts = {name: max(look[name] for look in looks) for name in looks[0]}
-    else:
-        counts = await _look()
-        with trio.move_on_after(_SETTLE):
-            while any(counts[name] > count for name, count in at_rest.counts.items()):
-                counts = await _look()
-    _return_memory()
-    traced = tracemalloc.get_traced_memory()[0]
-    return Sample(done, **counts, traced=traced, resident=_resident())
-
-
-async def _look() -> dict[str, int]:
-    # Threads and sockets of the libraries end without a word.
-    await trio.sleep(0.1)
-    return _counts()
-
-
-@attrs.frozen
+@attrs.define
 class Series:
-    """The samples of one run: the first has the counts that all others must come back to."""
+    """The samples of one run: the last must come back to the counts of the first ones."""
 
-    samples: Sequence[Sample]
+    first: int = 1
+    "How many say what rest is: libraries keep more open after the first trouble than before."
+    samples: list[Sample] = attrs.Factory(list)
+
+    async def take(self, done: float) -> Sample:
+        """A sample, once there is no more than at rest, or that was given up on.
+
+        The first ones are what there is at most for a moment, when all has had time to settle.
+        """
+        if len(self.samples) < self.first:
+            looks = [await _look() for _ in range(_LOOKS)][_LOOKS // 2 :]
+            counts = _most(looks)
+        else:
+            counts = await _look()
+            with trio.move_on_after(_SETTLE):
+                while any(counts[name] > most for name, most in self.at_rest().items()):
+                    counts = await _look()
+        _return_memory()
+        traced = tracemalloc.get_traced_memory()[0]
+        self.samples.append(Sample(done, **counts, traced=traced, resident=_resident()))
+        return self.samples[-1]
+
+    def at_rest(self) -> dict[str, int]:
+        """What there may be, by the first samples."""
+        return _most([sample.counts for sample in self.samples[: self.first]])
 
     def slope(self, of: Callable[[Sample], float]) -> float:
         """Of a least-squares line after the warm-up: what is added for each one done."""
@@ -104,11 +104,11 @@ class Series:
 
         Without bounds only counts are compared: a short run is all warm-up.
         """
-        first, last = self.samples[0], self.samples[-1]
+        first = self.at_rest()
         found = [
-            f"{name}: {first.counts[name]} at first, {count} at last"
-            for name, count in last.counts.items()
-            if count > first.counts[name]
+            f"{name}: {first[name]} at first, {count} at last"
+            for name, count in self.samples[-1].counts.items()
+            if count > first[name]
         ]
         for name in ("traced", "resident") if bounds else ():
             slope, bound = self.slope(attrgetter(name)), getattr(bounds, name)
@@ -148,3 +148,13 @@ def _return_memory() -> None:
 
 def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
+def _most(counts: list[dict[str, int]]) -> dict[str, int]:
+    return {name: max(each[name] for each in counts) for name in counts[0]}
+
+
+async def _look() -> dict[str, int]:
+    # Threads and sockets of the libraries end without a word.
+    await trio.sleep(0.1)
+    return _counts()

@@ -14,7 +14,7 @@ import trio
 from peerjs_trio import ConnectionClosed, DataConnection, Peer, PeerError, Session, open_peer
 from peerjs_trio.rtc.choice import EngineName
 from tests.interop.faults.killable import Killable, open_killable
-from tests.soak.meter import Bounds, Sample, Series, sample
+from tests.soak.meter import Bounds, Sample, Series
 
 __all__ = ["OUTAGE_BOUNDS", "Tally", "soak_outages"]
 
@@ -66,7 +66,7 @@ async def soak_outages(
     Raises AssertionError for a message that is lost, doubled or out of order, and TooSlowError for
     a peer that does not come back.
     """
-    samples: list[Sample] = []
+    series = Series(first=2)
     tally = Tally()
     tracemalloc.start()
     try:
@@ -91,13 +91,13 @@ async def soak_outages(
                     await trio.sleep(every)
                     await _kill(server, (alice, bob), tally)
                 async with quiet:
-                    samples.append(await sample(trio.current_time() - begin, *samples[:1]))
-                report(samples[-1], tally)
+                    sample = await series.take(trio.current_time() - begin)
+                report(sample, tally)
             assert lasting.is_open
             nursery.cancel_scope.cancel()
     finally:
         tracemalloc.stop()
-    return Series(samples), tally
+    return series, tally
 
 
 async def _kill(server: Killable, peers: tuple[Peer, ...], tally: Tally) -> None:

@@ -28,7 +28,7 @@ async def test_the_server_is_killed_again_and_again() -> None:
     quick = Reconnect(first=0.5, longest=0.5)
     limits = Limits(connect_timeout=3.0)  # for a dial that dies with the server
     series, tally = await soak_outages(
-        "aiortc", kills=KILLS, every=3.0, reconnect=quick, limits=limits
+        "aiortc", kills=KILLS, every=2.0, reconnect=quick, limits=limits
     )
     assert series.faults() == [], series.table()
     assert (tally.kills, tally.registrations) == (KILLS, 2 * KILLS)
