@@ -51,7 +51,10 @@ if os.environ.get("DOCS_INTERSPHINX"):
     }
 else:
     nitpick_ignore_regex.append(
-        ("py:.*", r"(abc|anyio|asyncio|collections|contextlib|enum|hypothesis|ssl|trio|types)\..*")
+        (
+            "py:.*",
+            r"(abc|anyio|asyncio|collections|contextlib|enum|hypothesis|signal|ssl|trio|types)\..*",
+        )
     )
 
 

@@ -33,7 +33,7 @@ class Stop:
 async def stop_on_signal(*signals: signal.Signals) -> AsyncGenerator[Stop]:
     """Cancel the block at the first of these signals; the program goes on behind it.
 
-    :param signals: those of :data:`STOP_SIGNALS` if not given.
+    :param signals: those of :data:`~peerjs_trio.signals.STOP_SIGNALS` if not given.
 
     Without it SIGTERM and SIGHUP end a Python program in the middle of everything, and far sides
     notice only when they miss it. What is opened inside the block is closed before the block ends::
