@@ -46,6 +46,9 @@ SERVER_TIMEOUT: Final = 2.0
 PING: Final = 0.5
 "Seconds from one ping to the next, and for its answer; 10 and 5 if nothing is said."
 
+QUICK: Final = Reconnect(longest=1.0)
+"The wait that is under way when the fault is over can be 30 s long if nothing is said."
+
 
 # --- at first --------------------------------------------------------------------------------
 
@@ -116,7 +119,7 @@ async def test_a_server_that_says_nothing(
 async def test_the_server_is_killed_and_comes_back(
     browser: Browser, site: str, watching: float, killable: Killable
 ) -> None:
-    async with open_pair(killable, browser, site) as pair:
+    async with open_pair(killable, browser, site, reconnect=QUICK) as pair:
         line, connection = await pair.connect("page")
         await killable.kill()
         watch = Stopwatch("the server is killed")
@@ -156,6 +159,7 @@ async def test_a_socket_that_is_half_open(
             relay,
             browser,
             site,
+            reconnect=QUICK,
             transport=WebSocketTransport(ping_interval=PING, ping_timeout=PING),
             limits=Limits(server_timeout=SERVER_TIMEOUT),
         ) as pair,
@@ -224,10 +228,9 @@ async def test_an_id_that_somebody_else_has_taken(
     browser: Browser, site: str, start_server: StartServer
 ) -> None:
     """Meanwhile, and later gives it back."""
-    quick = Reconnect(first=PING, longest=PING)
     async with (
         start_server() as server,
-        open_pair(server, browser, site, reconnect=quick) as pair,
+        open_pair(server, browser, site, reconnect=QUICK) as pair,
     ):
         await pair.page.disconnect()
         await pair.python.disconnect()
