@@ -86,6 +86,11 @@ class Journal:
         self.confirm(taken)
         self._again = len(self._kept)
 
+    def drop(self) -> None:
+        """Keep nothing any more: nothing will be handed out again."""
+        self._kept.clear()
+        self._kept_bytes = self._again = 0
+
     # --- theirs ---------------------------------------------------------------------------
 
     def take(self, frame: Frame, now: float) -> bool:

@@ -97,6 +97,8 @@ class RedialProtocol(DataProtocol):
             return
         bound = self._serializer.max_message_size
         super().channel_opened(largest)
+        if not super().is_open:
+            return  # what overtook the opening was a goodbye
         if bound is not None and self._serializer.max_message_size != bound:
             # Frames are made already, by the first channel's measure.
             self.hang_up(ConnectionClosed("the new channel takes other messages than the old"))
@@ -355,7 +357,7 @@ class RedialProtocol(DataProtocol):
         elif not self._leaving:
             self._leaving = True
             self._queue.clear()
-            self._journal = Journal(0)
+            self._journal.drop()
             if self.state is Connection.OPEN:
                 self._advance(ConnectionCue.FLUSH)
             self._give_up_at = self._now + _GOODBYE
@@ -364,7 +366,7 @@ class RedialProtocol(DataProtocol):
 
     def hang_up(self, error: PeerError | None) -> None:
         super().hang_up(None if self._leaving else error)
-        self._journal = Journal(0)
+        self._journal.drop()
 
     def _farewell(self) -> messages.Answer:
         """There is no path to say it by."""

@@ -71,11 +71,15 @@ class Routing:
         if theirs is not None and theirs.redial is not None and theirs.redial.of is not None:
             self._receive_redial(src, offer, theirs.redial, theirs.redial.of, now)
             return
+        replaced = self._connections.find(src, offer.connection_id)
+        if theirs is not None and replaced is not None:
+            # One of our own uses no id twice: somebody on the way has repeated it.
+            self._refuse(src, "offers a connection that is here")
+            return
         connection = self._factory.for_offer(src, offer)
         if isinstance(connection, str):
             self._refuse_offer(src, offer, connection)
             return
-        replaced = self._connections.find(src, offer.connection_id)
         others = [c for c in self._connections if c is not replaced]
         pending = sum(c.incoming and not c.is_open for c in others)
         if pending >= self._limits.pending_connections:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerjs_proto import commands, events, messages
+from peerjs_proto import commands, controls, events, messages
 from peerjs_proto.backoff import Redial
 from peerjs_proto.errors import (
     ConnectionClosed,
@@ -516,6 +516,45 @@ def test_who_closes_says_first_what_it_has_taken() -> None:
     pair.bob.core.close(pair.theirs, pair.world.now, flush=True)
     frames = list(iter(lambda: pair.bob.core.next_frame(pair.theirs), None))
     assert frames == ["\x001", "\0."]
+
+
+def test_a_goodbye_that_overtakes_the_opening() -> None:
+    pair = Pair(redial=POLICY, settle=False)
+    core, world = pair.alice.core, pair.world
+    while not any(rtc.other for rtc in pair.alice.rtcs.values()):
+        assert world.step()
+    core.receive_frame(pair.ours, controls.BYE, world.now)
+    core.channel_opened(pair.ours)
+    assert list(iter(core.next_command, None)) == [commands.CloseRtc(pair.ours)]
+    assert core.next_event() == events.DataConnectionOpened(pair.ours)
+    assert core.next_event() == events.DataConnectionClosed(pair.ours, None)
+
+
+@pytest.mark.parametrize("redial", [None, POLICY])
+def test_a_repeated_offer_of_our_own_kind_replaces_nothing(redial: Redial | None) -> None:
+    pair = Pair(redial=redial, settle=False)
+    pair.world.step()  # the OFFER is on its way
+    pair.world.repeat()
+    pair.world.settle()
+    pair.say(pair.alice, pair.ours, "one")
+    assert len(pair.bob.told(events.DataConnectionOffered)) == 1
+    assert len(pair.bob.told(events.SignalingRefused)) == 1
+    assert pair.bob.values(pair.theirs) == ["one"]
+
+
+def test_who_closes_at_once_takes_back_no_word() -> None:
+    pair = redialled(limits=Limits(keep_alive=3.0))
+    pair.say(pair.alice, pair.ours, *range(5))
+    pair.world.advance(0.2)  # Bob confirms them
+    for n in range(20):
+        pair.bob.core.send(pair.theirs, n)
+    pair.bob.drain()  # his channel is full
+    pair.bob.core.close(pair.theirs, pair.world.now)
+    pair.bob.drain()
+    pair.world.wait(1.0)  # his beat is due meanwhile
+    pair.world.advance(5.0)
+    assert dial_error(pair.alice, pair.ours) is None
+    assert dial_error(pair.bob, pair.theirs) is None
 
 
 # --- bounds -----------------------------------------------------------------------------------

@@ -58,14 +58,13 @@ def test_without_signaling_there_is_nothing_to_disturb() -> None:
     assert not any(done)
 
 
-def test_a_repeated_offer_replaces_the_first() -> None:
+def test_a_repeated_offer_is_refused() -> None:
     pair = Pair(settle=False)
     pair.world.step()
     assert pair.world.repeat()
     pair.world.settle()
-    first, second = pair.bob.told(events.DataConnectionOffered)
-    assert isinstance(dial_error(pair.bob, first.connection), ConnectionClosed)
-    assert not pair.bob.closed(second.connection)
+    assert len(pair.bob.told(events.DataConnectionOffered)) == 1
+    assert len(pair.bob.told(events.SignalingRefused)) == 1
 
 
 def test_signaling_put_off_comes_last() -> None:
