@@ -122,6 +122,7 @@ class DataProtocol(Negotiation):
         if self.state is not Connection.CONNECTING:
             return
         self._advance(ConnectionCue.CONNECTED)
+        self._forget()
         self._serializer.max_message_size = self._max_message_size if largest is None else largest
         self._keep_alive = self._begin_keep_alive()
         self._set_deadline()

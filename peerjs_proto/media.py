@@ -34,6 +34,7 @@ class MediaProtocol(Negotiation):
         if self.state is not Connection.CONNECTING:
             return
         self._advance(ConnectionCue.CONNECTED)
+        self._forget()
         self.deadline = None
         self._outbox.events.append(MediaConnectionOpened(self.number))
 

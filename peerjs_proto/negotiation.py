@@ -32,6 +32,9 @@ _NEEDS_SERVER: Final = frozenset(
     (Connection.WAITING, Connection.OFFERING, Connection.OFFERED, Connection.ANSWERING)
 )
 
+_SAY_AGAIN: Final = 1.0
+"Seconds from a server's OPEN until a dial that has no answer is offered again."
+
 _WITHOUT_RTC: Final = frozenset((Connection.WAITING, Connection.INVITED, Connection.INTERRUPTED))
 
 
@@ -98,6 +101,10 @@ class Negotiation(ABC):
         self._found: list[Mapping[str, Any]] = []
         self._unsaid: list[messages.Message] = []
         "What the far side is to hear as soon as there is a server to tell it."
+        self._said: list[messages.Message] = []
+        "What it should have heard, until the connection is open: a server may have lost it."
+        self._fails_at: float | None = None
+        "The deadline behind that of saying it again."
 
     # --- what differs ---------------------------------------------------------------------
 
@@ -151,6 +158,7 @@ class Negotiation(ABC):
             return False
         self._advance(ConnectionCue.ANSWERED)
         self._now = now
+        self._restore_deadline()
         self._command(ApplyAnswer(self.number, answer.sdp))
         return True
 
@@ -234,10 +242,13 @@ class Negotiation(ABC):
         self._advance(ConnectionCue.HANGUP)
         self.deadline = None
         self._offer = ""
-        self._early, self._found, self._unsaid = [], [], []
+        self._forget()
 
     def handle_timeout(self, now: float) -> None:
         """Its deadline has come."""
+        self._now = now
+        if self._says_again(now):
+            return
         peer = repr(self.terms.peer)
         match self.state:
             case Connection.WAITING:
@@ -253,11 +264,21 @@ class Negotiation(ABC):
     # --- the server -----------------------------------------------------------------------
 
     def server_found(self, now: float) -> None:
-        """Say what waited for it."""
+        """Say what waited for it; and again what the one before it may have lost."""
         self._now = now
+        if self.state is Connection.OFFERED and self._said and self._fails_at is None:
+            # Not at once: what waited for us comes first, and the answer may be among it. To a
+            # page, a second OFFER would begin another connection.
+            self._fails_at = self.deadline
+            self.deadline = min(now + _SAY_AGAIN, self.deadline or now)
         unsaid, self._unsaid = self._unsaid, []
         for message in unsaid:
             self._say(message)
+
+    def offered_again(self) -> None:
+        """Its OFFER has come once more: our answer may be lost."""
+        if self.incoming and self.state is Connection.CONNECTING:
+            self._say_again()
 
     def server_lost(self) -> None:
         """It does not come back by itself: what needs it has failed."""
@@ -279,6 +300,8 @@ class Negotiation(ABC):
     def _say(self, message: messages.Message) -> None:
         """Tell the far side, now or when the server is back: our deadline bounds that."""
         if self._signaling.send(message):
+            if self.state in (Connection.OFFERED, Connection.CONNECTING):
+                self._said.append(message)
             return
         if self._signaling.is_coming_back:
             self._unsaid.append(message)
@@ -288,6 +311,29 @@ class Negotiation(ABC):
     def _cut_off(self) -> Disconnected:
         verb = "answer" if self.incoming else "dial"
         return Disconnected(f"the connection to the server is lost: cannot {verb}")
+
+    def _forget(self) -> None:
+        """All that was kept for coming to be."""
+        self._early, self._found = [], []
+        self._unsaid, self._said = [], []
+        self._fails_at = None
+
+    def _says_again(self, now: float) -> bool:
+        """Whether that was all that was due."""
+        if self._fails_at is None or now >= self._fails_at:
+            return False
+        self._restore_deadline()
+        self._say_again()
+        return True
+
+    def _say_again(self) -> None:
+        said, self._said = self._said, []
+        for message in said:
+            self._say(message)
+
+    def _restore_deadline(self) -> None:
+        if self._fails_at is not None:
+            self.deadline, self._fails_at = self._fails_at, None
 
     def _say_found(self) -> None:
         found, self._found = self._found, []

@@ -192,7 +192,7 @@ class RedialProtocol(DataProtocol):
         if self.state is not Connection.INTERRUPTED:
             self._advance(ConnectionCue.BREAK)
             self._command(CloseRtc(self.number))
-        self._early, self._found, self._unsaid = [], [], []
+        self._forget()
         self._early_frames.clear()
         self._keep_alive = self._announced = None
         self._beat_due = self._drained = self._said_bye = False
@@ -211,7 +211,7 @@ class RedialProtocol(DataProtocol):
         self._now = now
         if not self._was_open or self.state not in _BETWEEN:
             super().handle_timeout(now)
-        elif self.state is not Connection.INTERRUPTED:
+        elif self.state is not Connection.INTERRUPTED and not self._says_again(now):
             peer = repr(self.terms.peer)
             self.fail(ConnectionClosed(f"an attempt to reach {peer} again led nowhere"))
         if self.state is Connection.INTERRUPTED:

@@ -73,7 +73,8 @@ class Routing:
             return
         replaced = self._connections.find(src, offer.connection_id)
         if theirs is not None and replaced is not None:
-            # One of our own uses no id twice: somebody on the way has repeated it.
+            # One of our own uses no id twice: it, or somebody on the way, has repeated it.
+            replaced.offered_again()
             self._refuse(src, "offers a connection that is here")
             return
         connection = self._factory.for_offer(src, offer)
@@ -104,6 +105,8 @@ class Routing:
         if connection is None or not connection.incoming or not connection.is_open:
             self._refuse_offer(src, offer, "dials a connection again that is not here")
         elif terms.attempt <= connection.attempt:
+            if terms.attempt == connection.attempt:
+                connection.offered_again()
             self._refuse(src, "dials again, and has done so since")
         elif self._connections.find(src, offer.connection_id) is not None:
             self._refuse(src, "dials again under a connection id that is in use")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerjs_proto import commands, events
-from peerjs_proto.backoff import Backoff, Reconnect
+from peerjs_proto.backoff import Backoff, Reconnect, Redial
 from peerjs_proto.deadlines import Deadlines
 from peerjs_proto.endpoint import Endpoint
 from peerjs_proto.errors import (
@@ -314,6 +314,57 @@ def test_an_answer_waits_for_the_server() -> None:
     alice.drain()
     world.advance(2.0)
     assert bob.told(events.DataConnectionOpened) == [events.DataConnectionOpened(number)]
+
+
+def test_an_offer_that_was_lost_with_the_server_is_made_again() -> None:
+    world = World()
+    alice, bob = world.node("alice", reconnect=STEADY), world.node("bob", reconnect=STEADY)
+    world.settle()
+    number = alice.core.connect("bob", connection_id="dc_1", now=world.now)
+    alice.drain()
+    world.step()  # it is made, and on its way
+    world.lose_server(alice)
+    world.advance(2.5)
+    assert not bob.told(events.DataConnectionOffered)
+    world.advance(1.0)
+    assert alice.told(events.DataConnectionOpened) == [events.DataConnectionOpened(number)]
+    world.advance(30.0)
+    assert not alice.closed(number)
+
+
+@pytest.mark.parametrize("redial", [None, Redial()])
+def test_so_is_an_answer(redial: Redial | None) -> None:
+    world = World()
+    alice, bob = world.node("alice", reconnect=STEADY), world.node("bob", reconnect=STEADY)
+    world.settle()
+    number = alice.core.connect("bob", connection_id="dc_1", now=world.now, redial=redial)
+    alice.drain()
+    while not any(rtc.other for rtc in bob.rtcs.values()):
+        world.step()
+    world.step()  # it is made, and on its way
+    for node in (alice, bob):
+        world.lose_server(node)
+    world.advance(4.0)
+    assert alice.told(events.DataConnectionOpened) == [events.DataConnectionOpened(number)]
+    assert len(bob.told(events.DataConnectionOpened)) == 1
+
+
+def test_an_answer_that_waited_is_not_asked_for_again() -> None:
+    alice = Alice()
+    alice.registered(0.0)
+    number = alice.core.connect("bob", connection_id="dc_1", now=1.0)
+    alice.core.offer_made(number, "v=0")
+    alice.lost(2.0)
+    alice.core.handle_timeout(4.0)
+    alice.registered(4.0)
+    alice.asked()
+    text = '{"type":"ANSWER","src":"bob","payload":{"type":"data","connectionId":"dc_1",'
+    alice.core.receive_text(text + '"sdp":{"type":"answer","sdp":"v=0"}}}', 4.5)
+    assert alice.asked() == [commands.ApplyAnswer(number, "v=0")]
+    alice.core.handle_timeout(5.0)
+    assert alice.asked() == []
+    alice.core.handle_timeout(21.0)
+    assert isinstance(alice.told()[-1], events.DataConnectionClosed)
 
 
 def test_a_dial_does_not_wait_for_ever() -> None:
