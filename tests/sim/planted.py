@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import attrs
+
 from peerjs_proto.events import Event, MessageReceived
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
@@ -90,10 +92,11 @@ class LeavesSomething(PeerProtocol):
 
 
 class CountsWithoutBound(PeerProtocol):
-    """It does not look at the limits it was given."""
+    """It does not look at the limits of what others can make it hold."""
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
-        super().__init__(*args, limits=Limits(), **kwargs)
+        wide = attrs.evolve(limits, pending_connections=1000, connections=1000, dials=1000)
+        super().__init__(*args, limits=wide, **kwargs)
 
 
 class Raises(PeerProtocol):
