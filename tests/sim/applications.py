@@ -249,6 +249,9 @@ class Application:
     def _answer(self, offer: events.DataConnectionOffered) -> None:
         sim, peer = self._sim, self.peer
         number = offer.connection
+        for end in self._ends.values():
+            if (end.far_id, end.connection_id) == (offer.peer, offer.connection_id):
+                raise Violation(f"what is here is not offered again: {end.key} of {peer.host}")
         self._note(number, offer.peer, offer.connection_id, False, offer.serialization)
         decides = sim.random.random()
         if decides < self.habits.accepts:

@@ -237,7 +237,7 @@ class SimServer:
         for copy in range(2):
             if random.random() < self.disorders:
                 self._sim.befall(self.host, "message out of order")
-                self._sim.clock.after(3 * random.random(), partial(socket.deliver, text))
+                self._sim.clock.after(20 * random.random() ** 3, partial(socket.deliver, text))
             else:
                 socket.deliver(text)
             if copy or random.random() >= self.repeats:
