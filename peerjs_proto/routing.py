@@ -6,7 +6,7 @@ What makes no sense is dropped, and an event says so.
 from __future__ import annotations
 
 from . import messages
-from .connections import Connections
+from .connections import AnyConnection, Connections
 from .errors import ConnectionClosed, DecodeError, PeerError, PeerUnavailable
 from .events import SignalingRefused
 from .extension import Extension, RedialTerms
@@ -71,7 +71,7 @@ class Routing:
         if theirs is not None and theirs.redial is not None and theirs.redial.of is not None:
             self._receive_redial(src, offer, theirs.redial, theirs.redial.of, now)
             return
-        replaced = self._connections.find(src, offer.connection_id)
+        replaced = self._find(src, offer.connection_id)
         if theirs is not None and replaced is not None:
             # One of our own uses no id twice: it, or somebody on the way, has repeated it.
             replaced.offered_again()
@@ -116,9 +116,7 @@ class Routing:
             self._connections.settle(connection)
 
     def _receive_answer(self, src: str, answer: messages.Answer, now: float) -> None:
-        connection = self._connections.find(
-            src, answer.connection_id
-        ) or self._connections.find_redialled(src, answer.connection_id)
+        connection = self._find(src, answer.connection_id)
         if connection is None or not connection.receive_answer(answer, now):
             self._refuse(src, "answers no offer of ours")
             return
@@ -148,6 +146,11 @@ class Routing:
         for connection in self._connections.of(src):
             connection.hang_up(None if connection.is_open else reason)
             self._connections.settle(connection)
+
+    def _find(self, src: str, connection_id: str) -> AnyConnection | None:
+        """By its id, or by the one it had at first."""
+        found = self._connections.find(src, connection_id)
+        return found or self._connections.find_redialled(src, connection_id)
 
     def _refuse_offer(self, src: str, offer: messages.Offer, reason: str) -> None:
         self._refuse(src, reason)

@@ -542,6 +542,27 @@ def test_a_repeated_offer_of_our_own_kind_replaces_nothing(redial: Redial | None
     assert pair.bob.values(pair.theirs) == ["one"]
 
 
+def test_a_repeated_first_offer_after_a_redial_replaces_nothing() -> None:
+    pair = redialled()
+    first = messages.Offer(
+        src="alice",
+        kind="data",
+        connection_id="dc_1",
+        sdp="offer 0",
+        serialization="binary",
+        reliable=True,
+        extra={MEMBER: {"redial": {"attempt": 0, "received": 0}}},
+    )
+    pair.world.break_rtc()
+    pair.world.advance(2.0)
+    assert resumed(pair.bob) == 1
+    pair.bob.core.receive_text(messages.encode(first), pair.world.now)
+    pair.bob.drain()
+    assert len(pair.bob.told(events.DataConnectionOffered)) == 1
+    pair.say(pair.alice, pair.ours, "one")
+    assert pair.bob.values(pair.theirs) == ["one"]
+
+
 def test_who_closes_at_once_takes_back_no_word() -> None:
     pair = redialled(limits=Limits(keep_alive=3.0))
     pair.say(pair.alice, pair.ours, *range(5))
