@@ -89,3 +89,17 @@ def test_the_rule_for_ids_is_the_one_of_peerjs(id: str) -> None:
 def test_tricky_ids_are_refused(id: str) -> None:
     with pytest.raises(InvalidId):
         validate_id(id)
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:9000", True),
+        ("http://127.0.0.2", True),
+        ("ws://[::1]:9000/", True),
+        ("https://0.peerjs.com/", False),
+        ("http://192.168.1.2:9000/", False),
+    ],
+)
+def test_whether_it_is_on_this_machine(url: str, here: bool) -> None:
+    assert Endpoint.parse(url).is_loopback is here

@@ -559,6 +559,9 @@ def test_a_repeated_first_offer_after_a_redial_replaces_nothing() -> None:
     pair.bob.core.receive_text(messages.encode(first), pair.world.now)
     pair.bob.drain()
     assert len(pair.bob.told(events.DataConnectionOffered)) == 1
+    redial_offer(pair, attempt=0)
+    redial_offer(pair, attempt=1)
+    assert len(pair.bob.told(events.SignalingRefused)) == 3
     pair.say(pair.alice, pair.ours, "one")
     assert pair.bob.values(pair.theirs) == ["one"]
 

@@ -55,6 +55,7 @@ def test_a_lost_offer_ends_in_a_timeout() -> None:
 def test_without_signaling_there_is_nothing_to_disturb() -> None:
     world = World()
     done = [world.lose(), world.repeat(), world.put_off(5), world.break_rtc(), world.step()]
+    done.append(world.sever_rtc())
     assert not any(done)
 
 
