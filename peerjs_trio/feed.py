@@ -25,10 +25,13 @@ class Feed(Generic[T]):
         self._error: Exception | None = None
         self._news = anyio.Event()
 
-    def put(self, item: T) -> None:
-        """Add an item; beyond ``maxlen`` the oldest is forgotten."""
+    def put(self, item: T) -> T | None:
+        """Add an item. Beyond ``maxlen`` the oldest is forgotten, and returned."""
+        full = len(self._items) == self._items.maxlen
+        forgotten = self._items.popleft() if full else None
         self._items.append(item)
         self._wake()
+        return forgotten
 
     def end(self, error: Exception | None = None) -> None:
         """No more will come. What is there is still handed out, then iteration ends, or raises."""

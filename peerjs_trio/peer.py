@@ -157,7 +157,7 @@ class Peer:
         self._limits = limits
         self._connections: dict[int, DataConnection] = {}
         self._rtcs: dict[int, RtcConnection] = {}
-        self._incoming: Feed[DataConnection] = Feed()
+        self._incoming: Feed[DataConnection] = Feed(limits.connections)
         self._reports: Feed[events.Event] = Feed(_REPORTS)
         self._state = core.session
         self._watchers: WeakSet[Feed[Session]] = WeakSet()
@@ -279,8 +279,10 @@ class Peer:
         """Connections that others have opened to us, as they come.
 
         They are accepted and open whether or not anybody iterates, so that no message is
-        lost. Ends when the peer is closed; raises ServerUnavailable (or what else has ended
-        the registration) when no more can come because the server is lost for good.
+        lost. Of those that nobody takes ``limits.connections`` are kept, ended ones among them,
+        and the oldest is closed for the next. Ends when the peer is closed; raises
+        ServerUnavailable (or what else has ended the registration) when no more can come because
+        the server is lost for good.
         """
         return self._incoming
 
@@ -393,14 +395,13 @@ class Peer:
             case events.DataConnectionOpened(number):
                 connection = self._connections[number]
                 connection._opened()
-                if connection._dialled_by_them:
-                    self._incoming.put(connection)
+                if connection._dialled_by_them and (oldest := self._incoming.put(connection)):
+                    _log.warning("nobody takes incoming connections: closed one of %s", oldest.peer)
+                    oldest._close_here()
             case events.DataConnectionInterrupted(number, error):
                 connection = self._connections[number]
                 connection._interrupt(True)
-                _log.warning(
-                    "the path to %s is gone, another is looked for: %s", connection.peer, error
-                )
+                _log.warning("looking for another path to %s: %s", connection.peer, error)
                 self._reports.put(event)
             case events.DataConnectionResumed(number):
                 self._connections[number]._interrupt(False)

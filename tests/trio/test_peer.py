@@ -221,6 +221,20 @@ async def test_first_messages_wait_for_whoever_comes_late(network: FakeNetwork) 
         assert [value async for value in theirs] == list(range(10))
 
 
+async def test_connections_that_nobody_takes_are_bounded(network: FakeNetwork) -> None:
+    limits = peerjs_trio.Limits(connections=3)
+    async with join(network, "alice") as alice, join(network, "bob", limits=limits) as bob:
+        for n in range(6):
+            ours = await alice.connect("bob")
+            await ours.send(n)
+            await ours.aclose(flush=True)
+        kept = [await anext(bob.incoming_connections()) for _ in range(3)]
+        assert [await theirs.receive() for theirs in kept] == [3, 4, 5]
+        with trio.move_on_after(1):
+            await anext(bob.incoming_connections())
+            raise AssertionError("there were three")
+
+
 async def test_iterating_can_be_left_and_taken_up_again(network: FakeNetwork) -> None:
     async with join(network, "alice") as alice, join(network, "bob") as bob:
         for _ in range(3):
