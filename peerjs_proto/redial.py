@@ -136,6 +136,8 @@ class RedialProtocol(DataProtocol):
             closed = theirs.refused == _CLOSED
             self.hang_up(None if closed else ConnectionClosed(f"lost for good: {theirs.refused}"))
             return True
+        if answer.connection_id != self.terms.connection_id:
+            return False  # it answers an attempt that has come to nothing
         if not super().receive_answer(answer, now):
             return False
         if self.state is Connection.CONNECTING and theirs is not None and theirs.redial is not None:

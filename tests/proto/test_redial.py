@@ -566,6 +566,23 @@ def test_a_repeated_first_offer_after_a_redial_replaces_nothing() -> None:
     assert pair.bob.values(pair.theirs) == ["one"]
 
 
+def test_a_repeated_first_answer_does_not_answer_a_redial() -> None:
+    pair = redialled()
+    core, now = pair.alice.core, pair.world.now
+    pair.say(pair.alice, pair.ours, "one")
+    pair.world.advance(0.2)  # Bob confirms it
+    core.rtc_failed(pair.ours, "the path broke")
+    core.handle_timeout(now)
+    core.handle_timeout(now + 1.0)
+    core.offer_made(pair.ours, "offer")
+    while core.next_command() or core.next_event():
+        pass
+    said = {"redial": {"attempt": 0, "received": 0}}
+    core.receive_text(answer(**{MEMBER: said}), now + 1.1)
+    assert core.next_command() is None
+    assert isinstance(core.next_event(), events.SignalingRefused)
+
+
 def test_who_closes_at_once_takes_back_no_word() -> None:
     pair = redialled(limits=Limits(keep_alive=3.0))
     pair.say(pair.alice, pair.ours, *range(5))
