@@ -93,7 +93,7 @@ class _Scenario:
         self._redial = Redial(timeout=random.choice((20.0, 60.0)))
         chosen = list(KINDS) if kinds is None else list(kinds)
         if kinds is None and random.random() < 0.5:
-            chosen = random.sample(chosen, 3)
+            chosen = [*random.sample(chosen, 3), "path breaks"]
         self._kinds = chosen
         for n in range(random.choice((1, 1, 2, 3))):
             host = f"server-{n}"
@@ -212,8 +212,8 @@ class _Scenario:
         """Where a path stands, all that was sent on it has arrived."""
         for peer in self._sim.peers:
             for number, end in peer.app.open_ends.items() if peer.runs else ():
-                rtc = peer.rtcs[number]
-                if not rtc.up or rtc.other is None or not rtc.other.up:
+                rtc = peer.rtcs.get(number)
+                if rtc is None or not rtc.up or rtc.other is None or not rtc.other.up:
                     raise Violation(f"no connection outlives its far side: {end.key}")
                 far = rtc.other.peer.app.open_ends.get(rtc.other.number)
                 if far is not None:
