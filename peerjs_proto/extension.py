@@ -35,6 +35,11 @@ class RedialTerms:
     received: int = 0
     "Frames of the far side that have been taken."
 
+    def written(self) -> dict[str, Any]:
+        """As it crosses."""
+        said: dict[str, Any] = {"attempt": self.attempt, "received": self.received}
+        return said if self.of is None else said | {"of": self.of}
+
 
 @attrs.frozen(kw_only=True)
 class Extension:
@@ -69,9 +74,7 @@ class Extension:
         if self.keep_alive is not None:
             said["keepAlive"] = self.keep_alive
         if self.redial is not None:
-            said["redial"] = {"attempt": self.redial.attempt, "received": self.redial.received}
-            if self.redial.of is not None:
-                said["redial"]["of"] = self.redial.of
+            said["redial"] = self.redial.written()
         if self.refused is not None:
             said["refused"] = self.refused[:_REASON]
         return {MEMBER: said}
