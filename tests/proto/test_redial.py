@@ -577,8 +577,8 @@ def test_a_repeated_first_answer_does_not_answer_a_redial() -> None:
     core.offer_made(pair.ours, "offer")
     while core.next_command() or core.next_event():
         pass
-    said = {"redial": {"attempt": 0, "received": 0}}
-    core.receive_text(answer(**{MEMBER: said}), now + 1.1)
+    said: dict[str, Any] = {MEMBER: {"redial": {"attempt": 0, "received": 0}}}
+    core.receive_text(answer(**said), now + 1.1)
     assert core.next_command() is None
     assert isinstance(core.next_event(), events.SignalingRefused)
 
