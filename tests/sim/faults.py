@@ -6,7 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from peerjs_proto import keepalive
+
 from .clock import Act
+from .ledger import LARGE_FRAME
 from .peers import SimPeer
 from .rtc import Rtc
 from .servers import Mode, SimServer
@@ -179,6 +182,9 @@ class Faults:
                 )
 
         if not peer.asleep:
+            end = peer.app.open_ends.get(far.number)
+            if end is not None and end.serialization == "raw":
+                patience += LARGE_FRAME / keepalive._SLOWEST  # one may just have been announced
             clock.after(patience + 0.5, look)
 
     def _break_path(self, kind: str) -> None:

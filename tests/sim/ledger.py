@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -10,7 +10,10 @@ from peerjs_proto.errors import PeerError
 
 from .violation import Violation
 
-__all__ = ["End", "Ledger", "message"]
+__all__ = ["LARGE_FRAME", "End", "Ledger", "message"]
+
+LARGE_FRAME: Final = 40_100
+"Bytes, at most, of a message that ``raw`` sends in one frame."
 
 
 @attrs.define(eq=False)
@@ -118,7 +121,8 @@ _SIZES = (0, 10, 100, 1000)
 
 def message(end: End, number: int) -> Any:
     """The value that an end sends as its message of that number: some of them in chunks."""
-    size = 40_000 if number % 23 == 7 and end.serialization != "json" else _SIZES[number % 4]
+    large = number % 23 == 7 and end.serialization != "json"
+    size = LARGE_FRAME - 100 if large else _SIZES[number % 4]
     if end.serialization == "raw":
         # Text that begins so has to be told from the cores' own words.
         mark = "\0" * (number % 3)
