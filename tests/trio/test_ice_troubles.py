@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from peerjs_trio.rtc.engine import IceServer
@@ -48,7 +46,7 @@ def test_that_there_is_no_turn_server_is_a_trouble_too() -> None:
         ("1700000000", "refuses the credentials: they have expired"),
         ("1700000000:user", "refuses the credentials: they have expired"),
         ("1700000000user", "refuses the credentials"),
-        (f"{time.time() + 60:.0f}:user", "refuses the credentials"),
+        ("9999999999:user", "refuses the credentials"),  # in the year 2286
     ],
 )
 def test_why_a_server_refuses(username: str | None, words: str) -> None:
