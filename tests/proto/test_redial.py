@@ -568,15 +568,16 @@ def test_a_repeated_first_offer_after_a_redial_replaces_nothing() -> None:
 
 def test_a_repeated_first_answer_does_not_answer_a_redial() -> None:
     pair = redialled()
-    core, now = pair.alice.core, pair.world.now
     pair.say(pair.alice, pair.ours, "one")
     pair.world.advance(0.2)  # Bob confirms it
+    core, now = pair.alice.core, pair.world.now
     core.rtc_failed(pair.ours, "the path broke")
     core.handle_timeout(now)
     core.handle_timeout(now + 1.0)
     core.offer_made(pair.ours, "offer")
-    while core.next_command() or core.next_event():
-        pass
+    *_, offer = iter(core.next_command, None)
+    assert isinstance(offer, commands.SendText)
+    assert isinstance(core.next_event(), events.DataConnectionInterrupted)
     said: dict[str, Any] = {MEMBER: {"redial": {"attempt": 0, "received": 0}}}
     core.receive_text(answer(**said), now + 1.1)
     assert core.next_command() is None
