@@ -10,6 +10,10 @@ __all__ = ["LARGE", "KeepAlive"]
 LARGE: Final = 32 * 1024
 "Bytes of a frame that is announced, since nothing is heard until all of it has come."
 
+_GRID: Final = 0.5
+"""Seconds: beats are due at multiples of this, so that a peer with hundreds of connections wakes
+twice a second for all of them, and not for each."""
+
 _SLOWEST: Final = 8 * 1024
 "Bytes a second of the slowest path on which such a frame is waited for."
 
@@ -54,7 +58,7 @@ class KeepAlive:
         """Whether a beat is due."""
         if not self._begun:
             self._begun = True
-            self._heard_at, self._beat_at = now, now + self._interval
+            self._heard_at, self._beat_at = now, self._next_beat(now)
             return False
         # Who has slept past the end may have slept while the far side spoke: a laptop that was
         # closed, a program that was stopped. What came meanwhile is heard first.
@@ -62,12 +66,17 @@ class KeepAlive:
             self._heard_at = now - self._patience * (1 - 1 / _BEATS)
         if now < self._beat_at:
             return False
-        self._beat_at = now + self._interval
+        self._beat_at = self._next_beat(now)
         return True
 
     def is_gone(self, now: float) -> bool:
         """Whether the far side has been silent for too long."""
         return self._begun and now >= self._gone_at
+
+    def _next_beat(self, now: float) -> float:
+        due = now + self._interval
+        # Early, never late; and not where that would be at once.
+        return due // _GRID * _GRID if 2 * _GRID <= self._interval < math.inf else due
 
     @property
     def _gone_at(self) -> float:

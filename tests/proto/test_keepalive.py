@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from peerjs_proto import controls, events
 from peerjs_proto.errors import ConnectionClosed, DecodeError, LimitExceeded, MessageTooBig
 from peerjs_proto.extension import MEMBER, Extension, RedialTerms
+from peerjs_proto.keepalive import KeepAlive
 from peerjs_proto.limits import Limits
 from peerjs_proto.testing.values import json_values
 
@@ -73,6 +74,28 @@ def test_who_has_slept_hears_first_what_came_meanwhile() -> None:
         node.core.handle_timeout(pair.world.now + 60.0)
         node.drain()
     assert not pair.alice.closed(pair.ours)
+
+
+def test_many_connections_speak_at_the_same_moments() -> None:
+    beats = set()
+    for n in range(20):
+        keep_alive = KeepAlive(4.5, 4.5, since=0.0)
+        now = 100.0 + n / 7
+        assert not keep_alive.handle_timeout(now)
+        for _ in range(10):
+            assert now < keep_alive.deadline <= now + 1.5
+            now = keep_alive.deadline
+            keep_alive.heard(now)
+            assert keep_alive.handle_timeout(now)
+            beats.add(now)
+    assert all(beat % 0.5 == 0 for beat in beats)
+    assert len(beats) < 50
+
+
+def test_who_is_impatient_is_spoken_to_in_time() -> None:
+    keep_alive = KeepAlive(None, 0.3, since=0.0)
+    keep_alive.handle_timeout(1.0)
+    assert keep_alive.deadline == pytest.approx(1.1)
 
 
 def test_a_page_is_not_asked_to_speak() -> None:
