@@ -17,7 +17,6 @@ from peerjs_proto.errors import (
     Disconnected,
     LocalProtocolError,
 )
-from peerjs_proto.extension import Extension
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
 
@@ -186,7 +185,7 @@ def _is_refusal(command: commands.Command) -> bool:
     if not isinstance(command, commands.SendText):
         return False
     said = messages.decode(command.text)
-    extension = Extension.read(said.extra) if isinstance(said, messages.Answer) else None
+    extension = said.extension if isinstance(said, messages.Answer) else None
     return extension is not None and extension.refused is not None
 
 

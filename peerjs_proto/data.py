@@ -102,13 +102,13 @@ class DataProtocol(Negotiation):
 
     def invite(self, offer: messages.Offer, early: list[Mapping[str, Any]], now: float) -> None:
         self._max_message_size = max_message_size(offer.sdp)
-        self._theirs = Extension.read(offer.extra)
+        self._theirs = offer.extension
         super().invite(offer, early, now)
 
     def receive_answer(self, answer: messages.Answer, now: float) -> bool:
         if self.state is not Connection.OFFERED:
             return False
-        theirs = Extension.read(answer.extra)
+        theirs = answer.extension
         if objection := self._objection(theirs):
             self.hang_up(objection)
             return True

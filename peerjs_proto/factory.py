@@ -10,7 +10,6 @@ from .backoff import Redial
 from .connections import AnyConnection, Connections
 from .data import DataProtocol, DataTerms
 from .errors import LocalProtocolError
-from .extension import Extension
 from .limits import DEFAULT_LIMITS, Limits
 from .media import MediaProtocol
 from .negotiation import Signaling, Terms
@@ -105,7 +104,7 @@ class ConnectionFactory:
             serialization=serialization,
             reliable=bool(offer.reliable),
         )
-        theirs = Extension.read(offer.extra)
+        theirs = offer.extension
         wanted = terms.reliable and theirs is not None and theirs.redial is not None
         return self._data(terms, serializer, _THEIRS if wanted else None)
 

@@ -15,6 +15,7 @@ import attrs
 
 from . import jsontext
 from .errors import DecodeError
+from .extension import Extension
 from .limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
@@ -99,6 +100,11 @@ class Offer:
         """From peerjs 1.4 or older. They name their browser; 1.5 and 2.0 beta do not."""
         return "browser" in self.extra
 
+    @property
+    def extension(self) -> Extension | None:
+        """What a peer of our own kind says beside PeerJS; None from any other."""
+        return Extension.read(self.extra)
+
 
 @attrs.frozen(kw_only=True)
 class Answer:
@@ -115,6 +121,11 @@ class Answer:
     def before_1_5(self) -> bool:
         """As :attr:`Offer.before_1_5`."""
         return "browser" in self.extra
+
+    @property
+    def extension(self) -> Extension | None:
+        """As :attr:`Offer.extension`."""
+        return Extension.read(self.extra)
 
 
 @attrs.frozen(kw_only=True)

@@ -269,8 +269,9 @@ class Negotiation(ABC):
         if self.state is Connection.OFFERED and self._said and self._fails_at is None:
             # Not at once: what waited for us comes first, and the answer may be among it. To a
             # page, a second OFFER would begin another connection.
+            assert self.deadline is not None
             self._fails_at = self.deadline
-            self.deadline = min(now + _SAY_AGAIN, self.deadline or now)
+            self.deadline = min(now + _SAY_AGAIN, self.deadline)
         unsaid, self._unsaid = self._unsaid, []
         for message in unsaid:
             self._say(message)

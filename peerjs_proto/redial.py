@@ -35,9 +35,6 @@ _CLOSED: Final = "closed"
 _GOODBYE: Final = 2.0
 "Seconds the far side has for hearing that the connection is over."
 
-_MORTAL: Final = frozenset(
-    (Connection.NEW, Connection.WAITING, Connection.INVITED, Connection.CLOSED)
-)
 _BETWEEN: Final = frozenset(
     (
         *(Connection.INTERRUPTED, Connection.OFFERING, Connection.OFFERED),
@@ -88,7 +85,7 @@ class RedialProtocol(DataProtocol):
 
     @property
     def is_open(self) -> bool:
-        return self.state not in _MORTAL and (self._was_open or super().is_open)
+        return super().is_open or (self._was_open and self.state is not Connection.CLOSED)
 
     # --- coming to be, again and again ----------------------------------------------------
 
@@ -106,7 +103,7 @@ class RedialProtocol(DataProtocol):
         self._was_open = True
         self._failures = 0
         self._end_at = self._retry_at = None
-        if self._flushing and super().is_open:
+        if self._flushing:
             self._advance(ConnectionCue.FLUSH)
             self._set_deadline()
         self._frames_ready()
@@ -130,7 +127,7 @@ class RedialProtocol(DataProtocol):
         self._answer(offer.sdp, early)
 
     def receive_answer(self, answer: messages.Answer, now: float) -> bool:
-        theirs = Extension.read(answer.extra)
+        theirs = answer.extension
         if self.is_open and theirs is not None and theirs.refused is not None:
             # In whatever state: it may say that it has closed the connection meanwhile.
             closed = theirs.refused == _CLOSED
@@ -190,7 +187,6 @@ class RedialProtocol(DataProtocol):
             return
         if self.state not in _BETWEEN:
             self._outbox.events.append(DataConnectionInterrupted(self.number, error))
-        self._flushing |= self.state is Connection.DRAINING
         if self.state is not Connection.INTERRUPTED:
             self._advance(ConnectionCue.BREAK)
             self._command(CloseRtc(self.number))

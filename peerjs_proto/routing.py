@@ -9,7 +9,7 @@ from . import messages
 from .connections import AnyConnection, Connections
 from .errors import ConnectionClosed, DecodeError, PeerError, PeerUnavailable
 from .events import SignalingRefused
-from .extension import Extension, RedialTerms
+from .extension import RedialTerms
 from .factory import ConnectionFactory
 from .limits import Limits
 from .outbox import Outbox
@@ -67,7 +67,7 @@ class Routing:
                 self._refuse(None, f"{type(message).__name__} without a source, or from ourselves")
 
     def _receive_offer(self, src: str, offer: messages.Offer, now: float) -> None:
-        theirs = Extension.read(offer.extra)
+        theirs = offer.extension
         if theirs is not None and theirs.redial is not None and theirs.redial.of is not None:
             self._receive_redial(src, offer, theirs.redial, theirs.redial.of, now)
             return
@@ -154,7 +154,7 @@ class Routing:
 
     def _refuse_offer(self, src: str, offer: messages.Offer, reason: str) -> None:
         self._refuse(src, reason)
-        if Extension.read(offer.extra) is not None:
+        if offer.extension is not None:
             # One of our own need not wait for its time-out; a page would not understand.
             self._session.send(refusal(src, offer.kind, offer.connection_id, reason))
 

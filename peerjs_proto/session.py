@@ -185,13 +185,12 @@ class SessionProtocol:
                 self._lose(InvalidKey(msg or "the server does not accept the key"), now)
             case messages.Heartbeat():
                 pass
-            case messages.Expire(src=src) if src == self.id:
-                if self.state is Session.OPENING and self._may_take_over:
-                    self._register(now)  # our own word to ourselves
             case _:
+                # Whatever is relayed to us proves that we are registered.
                 if self.state is Session.OPENING and self._may_take_over:
                     self._register(now)
-                return False
+                # Our own word to ourselves has done all it was for.
+                return isinstance(message, messages.Expire) and message.src == self.id
         return True
 
     def handle_timeout(self, now: float) -> None:
