@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 import anyio
 import pytest
 import trio
 
-from peerjs_trio import ConnectionClosed, DataConnection, Limits, Peer, open_peer, open_server
+from peerjs_trio import Limits, Peer, open_peer, open_server
 from peerjs_trio.rtc.choice import EngineName
+from tests.soak.answering import answer_all, forget_reports
 from tests.soak.meter import Bounds, Sample, Series
 
 __all__ = ["CONNECT_BOUNDS", "soak_connects"]
@@ -56,9 +56,9 @@ async def soak_connects(
             open_peer("caller", server=server.url, engine=engine, limits=limits) as caller,
             trio.open_nursery() as nursery,
         ):
-            nursery.start_soon(_answer_all, host, nursery)
-            nursery.start_soon(_forget_reports, host)
-            nursery.start_soon(_forget_reports, caller)
+            nursery.start_soon(answer_all, host, nursery)
+            nursery.start_soon(forget_reports, host)
+            nursery.start_soon(forget_reports, caller)
             for block in range(blocks + 1):
                 # One deadline for many: trio keeps each until it would have been.
                 with trio.fail_after(each * _PATIENCE):
@@ -91,22 +91,3 @@ async def _connect_once(caller: Peer, number: int, limit: trio.CapacityLimiter) 
             with pytest.raises(anyio.EndOfStream):
                 await connection.receive()
         await connection.aclose(flush=way == "flush")
-
-
-async def _forget_reports(peer: Peer) -> None:
-    async for _ in peer.reports():
-        pass  # the last 256 would be kept
-
-
-async def _answer_all(host: Peer, nursery: trio.Nursery) -> None:
-    async for connection in host.incoming_connections():
-        nursery.start_soon(_answer, connection)
-
-
-async def _answer(connection: DataConnection) -> None:
-    with suppress(ConnectionClosed):
-        async for value in connection:
-            await connection.send(value)
-            if connection.metadata == "be hung up on":
-                await connection.aclose(flush=True)
-                return

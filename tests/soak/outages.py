@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
 from typing import Any, Final
 
 import attrs
 import trio
 
-from peerjs_trio import ConnectionClosed, DataConnection, Peer, PeerError, Session, open_peer
+from peerjs_trio import DataConnection, Peer, PeerError, Session, open_peer
 from peerjs_trio.rtc.choice import EngineName
 from tests.interop.faults.killable import Killable, open_killable
+from tests.soak.answering import answer_all, forget_reports
 from tests.soak.meter import Bounds, Sample, Series
 
 __all__ = ["OUTAGE_BOUNDS", "Tally", "soak_outages"]
@@ -82,10 +82,10 @@ async def soak_outages(
                 nursery.start_soon(_send, source)
                 nursery.start_soon(_receive, sink, tally)
             quiet = trio.Lock()
-            nursery.start_soon(_answer_all, bob, nursery)
+            nursery.start_soon(answer_all, bob, nursery)
             nursery.start_soon(_dial, alice, quiet, tally)
-            nursery.start_soon(_forget_reports, alice)
-            nursery.start_soon(_forget_reports, bob)
+            nursery.start_soon(forget_reports, alice)
+            nursery.start_soon(forget_reports, bob)
             for kill in range(kills + 1):
                 if kill:
                     await trio.sleep(every)
@@ -149,22 +149,6 @@ async def _dial(caller: Peer, quiet: trio.Lock, tally: Tally) -> None:
             await connection.aclose()
             tally.connections += 1
         await trio.sleep(_PACE)
-
-
-async def _answer_all(host: Peer, nursery: trio.Nursery) -> None:
-    async for connection in host.incoming_connections():
-        nursery.start_soon(_echo, connection)
-
-
-async def _echo(connection: DataConnection) -> None:
-    with suppress(ConnectionClosed):
-        async for value in connection:
-            await connection.send(value)
-
-
-async def _forget_reports(peer: Peer) -> None:
-    async for _ in peer.reports():
-        pass  # the last 256 would be kept
 
 
 def _both_ways(
