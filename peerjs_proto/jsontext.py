@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from .errors import DecodeError, UnsupportedValue
@@ -25,7 +26,14 @@ def loads(text: str | bytes, *, max_depth: int) -> Any:
     Raises:
         DecodeError: and nothing else, for any input at all.
     """
-    return loads_counted(text, max_depth=max_depth)[0]
+
+    def bound(text: str) -> int:
+        # There are no more levels than brackets, and most texts have few: no need to look closer.
+        if text.count("[") + text.count("{") > max_depth:
+            _measure(text, max_depth=max_depth, max_items=None)
+        return 0
+
+    return _load(text, bound)[0]
 
 
 def loads_counted(
@@ -41,12 +49,16 @@ def loads_counted(
         DecodeError: and nothing else: no JSON, bad UTF-8, too deep, more than ``max_items``,
             ``NaN``, ``Infinity``, or a number that JavaScript would read as infinite.
     """
+    return _load(text, lambda text: _measure(text, max_depth=max_depth, max_items=max_items))
+
+
+def _load(text: str | bytes, bound: Callable[[str], int]) -> tuple[Any, int]:
     try:
         if isinstance(text, str):
             text.encode()  # a lone surrogate that is no escape came from no wire
         else:
             text = str(text, "utf-8")
-        items = _measure(text, max_depth=max_depth, max_items=max_items)
+        items = bound(text)
         if r"\ud" in text or r"\uD" in text:
             text = _ESCAPES.sub(_replace_lone_surrogate, text)
         return _DECODER.decode(text), items

@@ -6,7 +6,7 @@ Pure, as everything in this package: a runtime accepts sockets, reads frames and
     server.receive_message(client, text, now)           # a frame came
     server.client_closed(client)                        # its socket is gone
     server.handle_timeout(now)                          # at next_timeout(), or whenever
-    reply = server.respond(request, fresh_id=...)       # any other HTTP request
+    reply = server.respond(request, fresh_id=..., now=now)      # any other HTTP request
 
 After any of them it carries out :meth:`ServerProtocol.next_command` and may look at
 :meth:`~ServerProtocol.next_event`, each until None, and sleeps until
@@ -20,26 +20,27 @@ is closed; nothing a client sends can end the server; everything that grows has 
 
 from __future__ import annotations
 
-import hmac
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import inf
 from typing import Any, Final
-from urllib.parse import parse_qsl
-
-import attrs
 
 from . import jsontext, messages
-from .endpoint import DEFAULT_KEY, validate_id
-from .errors import DecodeError, InvalidId, LocalProtocolError
-from .server_http import HttpApi, split_target
+from .admission import Admission, same_secret
+from .clients import Client, Clients
+from .endpoint import DEFAULT_KEY
+from .errors import DecodeError, LocalProtocolError
+from .server_http import HttpApi
 from .server_io import (
     DEFAULT_SERVER_LIMITS,
     ClientGone,
     ClientRefused,
     ClientRegistered,
     CloseClient,
+    Credentials,
     Departure,
     Fault,
+    Forward,
     HttpReply,
     HttpRequest,
     MessageRefused,
@@ -51,6 +52,7 @@ from .server_io import (
     ServerLimits,
     ServerStatistics,
 )
+from .waiting import WaitingMessages
 
 __all__ = ["ServerProtocol"]
 
@@ -67,6 +69,9 @@ class ServerProtocol:
         alive_timeout: float = 60.0,
         expire_timeout: float = 5.0,
         concurrent_limit: int = 5000,
+        cors: Collection[str] | None = None,
+        reserved_ids: Mapping[str, str] = {},
+        may_offer: Callable[[str, str], bool] | None = None,
         routes: Mapping[str, HttpReply] = {},
         limits: ServerLimits = DEFAULT_SERVER_LIMITS,
     ) -> None:
@@ -79,6 +84,12 @@ class ServerProtocol:
                 is dropped. peer's CLI has 60, its library 90.
             expire_timeout: Seconds messages wait for an absent id.
             concurrent_limit: Clients at once.
+            cors: Origins (``"https://page.example"``) of the pages that may use the HTTP API;
+                None for any, as with peer.
+            reserved_ids: Tokens by the ids that only those who have them can register.
+            may_offer: Whether the client of the first id may dial that of the second. Asked at
+                each message, so it should know at once. A pair neither of whom may dial the
+                other exchanges nothing, and who tries anyway gets EXPIRE.
             routes: Other things to GET, by path; they win over the API.
 
         Raises:
@@ -88,20 +99,19 @@ class ServerProtocol:
             raise LocalProtocolError("the key of a PeerServer is not empty and has no slash")
         if alive_timeout <= 0 or expire_timeout <= 0 or concurrent_limit < 0:
             raise LocalProtocolError("the timeouts and limits of a PeerServer are positive")
-        self._api = HttpApi(path, key, allow_discovery, routes)
-        self._key = key
+        self._api = HttpApi(path, key, allow_discovery, cors, routes)
+        self._admission = Admission(key, reserved_ids, limits)
+        self._may_offer = may_offer
         self._alive_timeout = alive_timeout
         self._expire_timeout = expire_timeout
         self._concurrent_limit = concurrent_limit
         self._limits = limits
-
-        self._clients: dict[int, _Client] = {}
-        self._by_id: dict[str, _Client] = {}
-        self._queues: dict[str, _Queue] = {}
-        self._last_handle = 0
-        self._waiting_messages = self._waiting_bytes = 0
+        self._clients = Clients(limits)
+        self._waiting = WaitingMessages(limits)
+        self._has_others = False
         self._relayed = self._refused = self._expired = 0
         self._commands: deque[ServerCommand] = deque()
+        self._forwards: deque[Forward] = deque()
         self._events: deque[ServerEvent] = deque()
         # peer looks for silent clients and old queues periodically; so does this, every second
         # or as often as the timeouts ask for.
@@ -113,6 +123,10 @@ class ServerProtocol:
     def next_command(self) -> ServerCommand | None:
         """What the runtime has to do next; None for now nothing more."""
         return self._commands.popleft() if self._commands else None
+
+    def next_forward(self) -> Forward | None:
+        """What others have to deliver next; always None without any (:meth:`set_others`)."""
+        return self._forwards.popleft() if self._forwards else None
 
     def next_event(self) -> ServerEvent | None:
         """What happened next; None for now nothing more."""
@@ -126,78 +140,84 @@ class ServerProtocol:
         """How things stand."""
         return ServerStatistics(
             clients=len(self._clients),
-            waiting_destinations=len(self._queues),
-            waiting_messages=self._waiting_messages,
-            waiting_bytes=self._waiting_bytes,
+            waiting_destinations=self._waiting.destinations,
+            waiting_messages=self._waiting.messages,
+            waiting_bytes=self._waiting.bytes,
             relayed=self._relayed,
             refused=self._refused,
             expired=self._expired,
         )
 
+    def ids(self) -> Iterable[str]:
+        """Who is registered, in the order they came."""
+        return self._clients.by_id.keys()
+
     # --- clients come and go ------------------------------------------------------------------
 
-    def client_connected(self, target: str, now: float) -> int:
+    def credentials(self, target: str) -> Credentials | Refusal:
+        """Who a WebSocket's request target says it is: for whoever decides about it first."""
+        return self._admission.examine(target)
+
+    def client_connected(
+        self, target: str, now: float, *, network: str = "", refusal: Refusal | None = None
+    ) -> int:
         """A WebSocket was accepted for ``target``; the handle is how to speak of it from now on.
 
         Registers the client, or sends it an ERROR or ID-TAKEN and closes it.
+
+        Args:
+            network: Whose it is (:func:`~peerjs_proto.addresses.network_of` its address); empty
+                if that is not known, and then nothing is counted for it.
+            refusal: What speaks against it, from outside of this class.
         """
-        self._last_handle += 1
-        handle = self._last_handle
-        asked = self._examine(target)
+        handle = self._clients.new_handle()
+        asked = refusal or self._admission.examine(target)
         if isinstance(asked, Refusal):
             self._turn_away(handle, asked)
             return handle
-        id, token = asked
-        older = self._by_id.get(id)
-        if older is not None:
-            if not hmac.compare_digest(older.token, token):
-                self._turn_away(handle, Refusal.ID_TAKEN)
-                return handle
-            # Where it is another program that took the token, it must not come back for the id.
-            self._commands.append(SendText(older.handle, _ID_TAKEN))
-            self._dismiss(older, Departure.REPLACED)
-        elif len(self._clients) >= self._concurrent_limit:
-            self._turn_away(handle, Refusal.FULL)
+        older = self._clients.by_id.get(asked.id)
+        if reason := self._objection(asked, older, network, now):
+            self._turn_away(handle, reason)
             return handle
-        client = _Client(handle, id, token, now)
-        self._clients[handle] = self._by_id[id] = client
+        if older is not None:
+            self._replace(older)
+        self._admission.end_lease(asked.id)
+        client = self._clients.add(handle, asked, network, now)
         self._arm(now)
         self._commands.append(SendText(handle, _OPEN))
-        self._events.append(ClientRegistered(handle, id, older.handle if older else None))
-        self._deliver_waiting(client)
+        self._events.append(ClientRegistered(handle, asked.id, older.handle if older else None))
+        for waiting in self._waiting.take(asked.id):
+            self._send(client, waiting.text)
         return handle
 
     def client_closed(self, client: int) -> None:
         """The client's socket is gone, for whatever reason. Legal more than once."""
-        found = self._find(client)
+        found = self._clients.find(client)
         if found is not None:
             self._forget(found, Departure.DISCONNECTED)
 
     def shut_down(self) -> None:
         """Close every client; the server is going away."""
-        for client in list(self._clients.values()):
+        for client in self._clients:
             self._dismiss(client, Departure.SHUTDOWN)
-        self._queues.clear()
-        self._waiting_messages = self._waiting_bytes = 0
+        self._waiting = WaitingMessages(self._limits)
         self._sweep_at = None
 
-    def _examine(self, target: str) -> tuple[str, bytes] | Refusal:
-        """The id and token a client asks for, or why it cannot have them."""
-        # Of equal names the last one wins, as in JavaScript's Object.fromEntries.
-        query = dict(parse_qsl(split_target(target)[1], keep_blank_values=True))
-        id, token, key = query.get("id"), query.get("token"), query.get("key")
-        if not id or not token or not key:
-            return Refusal.INCOMPLETE
-        if key != self._key:
-            return Refusal.BAD_KEY
-        if len(token) > self._limits.token_length:
-            return Refusal.BAD_TOKEN
-        try:
-            if len(id) > self._limits.id_length:
-                return Refusal.BAD_ID
-            return validate_id(id), token.encode("utf-8", "surrogatepass")
-        except InvalidId:
-            return Refusal.BAD_ID
+    def _objection(
+        self, asked: Credentials, older: Client | None, network: str, now: float
+    ) -> Refusal | None:
+        if older is not None:
+            return None if same_secret(older.token, asked.token) else Refusal.ID_TAKEN
+        if self._admission.is_leased(asked.id, network, now):
+            return Refusal.ID_TAKEN
+        if len(self._clients) >= self._concurrent_limit:
+            return Refusal.FULL
+        return Refusal.TOO_MANY if self._clients.is_crowded(network) else None
+
+    def _replace(self, client: Client) -> None:
+        # Where it is another program that took the token, it must not come back for the id.
+        self._commands.append(SendText(client.handle, _ID_TAKEN))
+        self._dismiss(client, Departure.REPLACED)
 
     def _turn_away(self, handle: int, reason: Refusal) -> None:
         told = messages.IdTaken if reason is Refusal.ID_TAKEN else messages.Refused
@@ -206,126 +226,139 @@ class ServerProtocol:
         self._commands.append(CloseClient(handle, None, ""))
         self._events.append(ClientRefused(handle, reason))
 
-    def _dismiss(self, client: _Client, reason: Departure) -> None:
+    def _dismiss(self, client: Client, reason: Departure) -> None:
         code = _CLOSE_CODES[reason]
         self._commands.append(
             CloseClient(client.handle, code, "" if code is None else reason.value)
         )
         self._forget(client, reason)
 
-    def _forget(self, client: _Client, reason: Departure) -> None:
-        del self._clients[client.handle], self._by_id[client.id]
+    def _forget(self, client: Client, reason: Departure) -> None:
+        self._clients.remove(client)
         self._events.append(ClientGone(client.handle, client.id, reason))
-
-    def _find(self, handle: int) -> _Client | None:
-        """The client, or None if it was closed meanwhile."""
-        if not 0 < handle <= self._last_handle:
-            raise LocalProtocolError(f"there never was a client {handle}")
-        return self._clients.get(handle)
 
     # --- messages -----------------------------------------------------------------------------
 
-    def receive_message(self, client: int, data: str | bytes, now: float) -> None:
+    def receive_message(self, client: int, data: str | bytes, now: float) -> float:
         """One frame of a client, text or (as peer allows) the same in binary.
 
         A message that makes no sense goes no further, and that is all. One over the limit closes
         its sender.
+
+        Returns:
+            Seconds to leave this client unread, 0.0 for none: it, or its network, is faster than
+            the limits allow. So nothing is lost, and whoever sends too much waits.
         """
-        sender = self._find(client)
+        sender = self._clients.find(client)
         if sender is None:
-            return
-        sender.seen = now  # whatever it says, it lives
+            return 0.0
+        pause = sender.spend(now)  # whatever it says, it lives
         if len(data) > self._limits.message_bytes:
             self._dismiss(sender, Departure.OVERSIZED)
-            return
+            return pause
         try:
-            frame = jsontext.loads(data, max_depth=self._limits.nesting)
-        except DecodeError:
+            text = data if isinstance(data, str) else str(data, "utf-8")
+            frame = jsontext.loads(text, max_depth=self._limits.nesting)
+        except (DecodeError, UnicodeDecodeError):
             self._refuse(sender, Fault.MALFORMED)
-            return
+            return pause
         if not isinstance(frame, dict):
             self._refuse(sender, Fault.MALFORMED)
-            return
+            return pause
         match frame.get("type"), frame.get("dst"):
             case "HEARTBEAT", _:
                 pass
             case "LEAVE", None | "":
                 self._dismiss(sender, Departure.LEFT)
             case str(type_), str(dst) if dst and type_ in _RELAYED:
-                self._relay(sender, type_, dst, frame, now)
+                if self._may_send(sender.id, dst, type_):
+                    self._relay(sender, type_, dst, self._signed(sender, frame, text), now)
+                else:
+                    self._give_up(sender, dst, Fault.NOT_ALLOWED)
             case str(type_), _ if type_ not in _RELAYED:
                 self._refuse(sender, Fault.UNKNOWN_TYPE)
             case str(), None | "":
                 self._refuse(sender, Fault.NO_DESTINATION)
             case _:
                 self._refuse(sender, Fault.MALFORMED)
+        return pause
 
-    def _relay(
-        self, sender: _Client, type_: str, dst: str, frame: Mapping[str, Any], now: float
-    ) -> None:
-        receiver = self._by_id.get(dst)
-        if receiver is None and type_ in _NEVER_WAITING:
-            return
-        message = {"type": type_, "src": sender.id, "dst": dst}
+    def _may_send(self, src: str, dst: str, type_: str) -> bool:
+        if self._may_offer is None or src == dst or self._may_offer(src, dst):
+            return True
+        # Who has been dialled answers.
+        return type_ != "OFFER" and self._may_offer(dst, src)
+
+    def _signed(self, sender: Client, frame: Mapping[str, Any], text: str) -> str:
+        """The message with its true sender, and nothing that is not of the protocol."""
+        if frame.keys() <= _PLAIN_KEYS:
+            # As it came: reading and writing it again is most of what a relay costs. At the end
+            # src wins over all before it, and that the text is JSON has just been seen.
+            return f'{text.rstrip(_JSON_SPACE)[:-1]},"src":"{sender.id}"}}'
+        message = {"type": frame["type"], "src": sender.id, "dst": frame["dst"]}
         if "payload" in frame:
             message["payload"] = frame["payload"]
-        text = jsontext.dumps(message, max_depth=self._limits.nesting)
-        if receiver is not None:
-            self._relayed += 1
-            self._commands.append(SendText(receiver.handle, text))
-        elif not self._wait(sender, dst, text, now):
-            # Nobody will fetch it: better told at once than never.
-            self._refuse(sender, Fault.NO_ROOM)
-            self._expire(sender.id, dst)
+        return jsontext.dumps(message, max_depth=self._limits.nesting)
 
-    def _refuse(self, sender: _Client, fault: Fault) -> None:
+    def _relay(self, sender: Client, type_: str, dst: str, text: str, now: float) -> None:
+        receiver = self._clients.by_id.get(dst)
+        waits = type_ not in _NEVER_WAITING
+        if receiver is not None:
+            self._send(receiver, text)
+        elif self._has_others:
+            self._forwards.append(Forward(sender.id, dst, text, waits))
+        elif waits:
+            if self._waiting.put(sender.id, dst, text, now):
+                self._arm(now)
+            else:
+                # Nobody will fetch it: better told at once than never.
+                self._give_up(sender, dst, Fault.NO_ROOM)
+
+    def _send(self, receiver: Client, text: str) -> None:
+        self._relayed += 1
+        self._commands.append(SendText(receiver.handle, text))
+
+    def _refuse(self, sender: Client, fault: Fault) -> None:
         self._refused += 1
         self._events.append(MessageRefused(sender.handle, sender.id, fault))
 
-    # --- waiting for absent destinations ------------------------------------------------------
-
-    def _wait(self, sender: _Client, dst: str, text: str, now: float) -> bool:
-        """Keep a message for an id that may still come; False if there is no room for it."""
-        limits, size = self._limits, len(text.encode())
-        queue = self._queues.get(dst)
-        if queue is None:
-            if len(self._queues) >= limits.waiting_destinations or len(dst) > limits.id_length:
-                return False
-            queue = _Queue(now)
-        if (
-            len(queue.messages) >= limits.waiting_messages
-            or queue.size + size > limits.waiting_bytes
-            or self._waiting_messages >= limits.waiting_messages_in_all
-            or self._waiting_bytes + size > limits.waiting_bytes_in_all
-        ):
-            return False
-        self._queues[dst] = queue
-        queue.messages.append((sender.id, text))
-        queue.size += size
-        self._waiting_messages += 1
-        self._waiting_bytes += size
-        self._arm(now)
-        return True
-
-    def _deliver_waiting(self, client: _Client) -> None:
-        queue = self._take_queue(client.id)
-        if queue is not None:
-            self._relayed += len(queue.messages)
-            self._commands.extend(SendText(client.handle, text) for _, text in queue.messages)
+    def _give_up(self, sender: Client, dst: str, fault: Fault) -> None:
+        self._refuse(sender, fault)
+        self._expire(sender.id, dst)
 
     def _expire(self, sender: str, dst: str) -> None:
         """Tell the sender, if it is still here, that ``dst`` never showed up."""
-        client = self._by_id.get(sender)
+        client = self._clients.by_id.get(sender)
         if client is not None:
             text = messages.encode(messages.Expire(src=dst, dst=sender))
             self._commands.append(SendText(client.handle, text))
 
-    def _take_queue(self, id: str) -> _Queue | None:
-        queue = self._queues.pop(id, None)
-        if queue is not None:
-            self._waiting_messages -= len(queue.messages)
-            self._waiting_bytes -= queue.size
-        return queue
+    # --- other servers beside this one --------------------------------------------------------
+
+    def set_others(self, on: bool) -> None:
+        """Whether there are others that share the ids, and can be reached.
+
+        Then what is for an id that is not here becomes a :class:`Forward`, also what has
+        waited here so far. Without them it waits here.
+        """
+        self._has_others = on
+        if on:
+            for dst, waiting in self._waiting.take_older(inf):
+                for message in waiting:
+                    self._forwards.append(Forward(message.src, dst, message.text, waits=True))
+
+    def receive_forwarded(self, dst: str, text: str) -> bool:
+        """A message from another of them, signed and whole; False if ``dst`` is not here."""
+        receiver = self._clients.by_id.get(dst)
+        if receiver is not None:
+            self._send(receiver, text)
+        return receiver is not None
+
+    def client_moved(self, client: int) -> None:
+        """The client has come back to another of them with its token, or its id is another's."""
+        found = self._clients.find(client)
+        if found is not None:
+            self._replace(found)
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -333,19 +366,17 @@ class ServerProtocol:
         """Drop silent clients, and what waited in vain. Legal early and late."""
         if self._sweep_at is None or now < self._sweep_at:
             return
-        for client in list(self._clients.values()):
+        for client in self._clients:
             if now - client.seen >= self._alive_timeout:
                 self._dismiss(client, Departure.SILENT)
-        for id, queue in list(self._queues.items()):
-            if now - queue.since >= self._expire_timeout:
-                self._take_queue(id)
-                senders = dict.fromkeys(sender for sender, _ in queue.messages)
-                for sender in senders:
-                    self._expire(sender, id)
-                self._expired += len(queue.messages)
-                self._events.append(QueueExpired(id, len(queue.messages), len(senders)))
+        for id, waited in self._waiting.take_older(now - self._expire_timeout):
+            senders = dict.fromkeys(message.src for message in waited)
+            for sender in senders:
+                self._expire(sender, id)
+            self._expired += len(waited)
+            self._events.append(QueueExpired(id, len(waited), len(senders)))
         self._sweep_at = None
-        if self._clients or self._queues:
+        if self._clients or self._waiting.destinations:
             self._arm(now)
 
     def _arm(self, now: float) -> None:
@@ -358,36 +389,35 @@ class ServerProtocol:
         """Whether this request target is where clients open their WebSockets."""
         return self._api.is_websocket(target)
 
-    def respond(self, request: HttpRequest, *, fresh_id: str) -> HttpReply:
+    def respond(
+        self,
+        request: HttpRequest,
+        *,
+        fresh_id: Callable[[], str],
+        now: float,
+        network: str = "",
+    ) -> HttpReply:
         """The answer to any HTTP request but those for a WebSocket.
 
         Args:
-            fresh_id: An id nobody has, in case one is asked for; a UUID4 will do.
+            fresh_id: Makes an id for whoever asks for one; a UUID4 will do.
+            network: Whose alone such an id is for ``limits.id_lease``; empty for whoever knows
+                it, which is enough where ids cannot be guessed.
         """
-        return self._api.respond(request, ids=self._by_id, fresh_id=fresh_id)
 
-
-@attrs.define(eq=False)
-class _Client:
-    handle: int
-    id: str
-    token: bytes = attrs.field(repr=False)
-    seen: float
-    "When it last sent anything."
-
-
-@attrs.define(eq=False)
-class _Queue:
-    since: float
-    messages: list[tuple[str, str]] = attrs.field(factory=list, repr=False)
-    "Sender and text, in order of arrival."
-    size: int = 0
+        ids = self._clients.by_id
+        return self._api.respond(
+            request,
+            ids=ids,
+            give_id=lambda: self._admission.give_id(fresh_id, ids, network, now),
+        )
 
 
 _OPEN: Final = messages.encode(messages.Open())
 _RELAYED: Final = frozenset({"OFFER", "ANSWER", "CANDIDATE", "LEAVE", "EXPIRE"})
 _NEVER_WAITING: Final = frozenset({"LEAVE", "EXPIRE"})
-
+_PLAIN_KEYS: Final = frozenset({"type", "dst", "payload"})
+_JSON_SPACE: Final = " \t\n\r"
 _ID_TAKEN: Final = messages.encode(messages.IdTaken())
 
 _CLOSE_CODES: Final[Mapping[Departure, int | None]] = {

@@ -5,7 +5,7 @@ Paths, bodies and CORS as in peer 1.0.2 (``src/api``), watched from outside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -21,11 +21,17 @@ class HttpApi:
     """Used by :class:`~peerjs_proto.server.ServerProtocol`; see there for the arguments."""
 
     def __init__(
-        self, path: str, key: str, allow_discovery: bool, routes: Mapping[str, HttpReply]
+        self,
+        path: str,
+        key: str,
+        allow_discovery: bool,
+        cors: Collection[str] | None,
+        routes: Mapping[str, HttpReply],
     ) -> None:
         self._path = f"/{path.strip('/')}/" if path.strip("/") else "/"
         self._key = key
         self._allow_discovery = allow_discovery
+        self._cors = cors
         self._routes = routes
 
     def is_websocket(self, target: str) -> bool:
@@ -33,8 +39,10 @@ class HttpApi:
         # The segment is the word peerjs whatever the key is.
         return split_target(target)[0] == f"{self._path}peerjs"
 
-    def respond(self, request: HttpRequest, *, ids: Iterable[str], fresh_id: str) -> HttpReply:
-        """The answer, given who is registered and an id for whoever asks for one."""
+    def respond(
+        self, request: HttpRequest, *, ids: Iterable[str], give_id: Callable[[], str | None]
+    ) -> HttpReply:
+        """The answer, given who is registered and where an id comes from if one is asked for."""
         path = split_target(request.target)[0]
         reads = request.method in ("GET", "HEAD")
         if reads and path in self._routes:
@@ -42,16 +50,18 @@ class HttpApi:
         if not f"{path}/".startswith(self._path):
             return _NOT_FOUND
         if request.method == "OPTIONS":
-            return _with_cors(_preflight(request), request)
-        reply = self._get(path, ids, fresh_id) if reads else _NOT_FOUND
-        return _with_cors(reply, request)
+            return self._with_cors(_preflight(request), request)
+        reply = self._get(path, ids, give_id) if reads else _NOT_FOUND
+        return self._with_cors(reply, request)
 
-    def _get(self, path: str, ids: Iterable[str], fresh_id: str) -> HttpReply:
+    def _get(self, path: str, ids: Iterable[str], give_id: Callable[[], str | None]) -> HttpReply:
         match path[len(self._path) :].removesuffix("/").split("/"):
             case [""]:
                 return _json(_DESCRIPTION)
             case [_, "id"]:  # for any key, as peer does: the WebSocket is where it counts
-                return HttpReply(200, fresh_id.encode(), "text/html; charset=utf-8", _NO_STORE)
+                if (id := give_id()) is None:
+                    return HttpReply(503, b"No id is free")
+                return HttpReply(200, id.encode(), "text/html; charset=utf-8", _NO_STORE)
             case [_, "peers"] if not self._allow_discovery:
                 return HttpReply(401, b"Unauthorized")
             case [key, "peers"] if unquote(key) != self._key:
@@ -59,6 +69,14 @@ class HttpApi:
             case [_, "peers"]:
                 return _json(list(ids))
         return _NOT_FOUND
+
+    def _with_cors(self, reply: HttpReply, request: HttpRequest) -> HttpReply:
+        """Say which page may read this. Nothing here depends on cookies, so by default any."""
+        headers = {**reply.headers, "Vary": "Origin, Access-Control-Request-Headers"}
+        origin = request.headers.get("origin")
+        if origin is not None and (self._cors is None or origin in self._cors):
+            headers["Access-Control-Allow-Origin"] = origin
+        return attrs.evolve(reply, headers=headers)
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -79,14 +97,6 @@ def _preflight(request: HttpRequest) -> HttpReply:
     if (asked := request.headers.get("access-control-request-headers")) is not None:
         headers["Access-Control-Allow-Headers"] = asked
     return HttpReply(204, headers=headers)
-
-
-def _with_cors(reply: HttpReply, request: HttpRequest) -> HttpReply:
-    """Any page may ask, as with peer: nothing here depends on cookies."""
-    headers = {**reply.headers, "Vary": "Origin, Access-Control-Request-Headers"}
-    if (origin := request.headers.get("origin")) is not None:
-        headers["Access-Control-Allow-Origin"] = origin
-    return attrs.evolve(reply, headers=headers)
 
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}

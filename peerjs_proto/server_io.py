@@ -9,12 +9,15 @@ import attrs
 
 __all__ = [
     "DEFAULT_SERVER_LIMITS",
+    "UNCOUNTED_NETWORKS",
     "ClientGone",
     "ClientRefused",
     "ClientRegistered",
     "CloseClient",
+    "Credentials",
     "Departure",
     "Fault",
+    "Forward",
     "HttpReply",
     "HttpRequest",
     "MessageRefused",
@@ -55,6 +58,25 @@ class HttpReply:
     "Any others, by name."
 
 
+# --- who asks ------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Credentials:
+    """What a client shows when it registers."""
+
+    id: str
+    token: str = attrs.field(repr=False)
+    key: str = attrs.field(repr=False)
+
+
+UNCOUNTED_NETWORKS = frozenset({"", "private"})
+"""Networks without limits of their own: unknown ones, and private ones, where proxies live.
+
+A proxy stands for all its clients; who names it (``proxied``) has their addresses counted.
+"""
+
+
 # --- commands: what the core asks of its runtime -------------------------------------------------
 
 
@@ -79,6 +101,17 @@ class CloseClient:
 ServerCommand = SendText | CloseClient
 
 
+@attrs.frozen
+class Forward:
+    """Hand this message on to where ``dst`` is. Only from a server that has others beside it."""
+
+    src: str
+    dst: str
+    text: str = attrs.field(repr=False)
+    waits: bool
+    "Whether it waits for an absent id, for ``expire_timeout``, and then is answered by EXPIRE."
+
+
 # --- events: what the core tells the application -------------------------------------------------
 
 
@@ -94,6 +127,8 @@ class Refusal(enum.Enum):
     )
     BAD_TOKEN = "Invalid token: too long"
     ID_TAKEN = "ID is taken"
+    UNAUTHORIZED = "Unauthorized"
+    TOO_MANY = "Too many connections from your address"
 
 
 class Departure(enum.Enum):
@@ -114,6 +149,7 @@ class Fault(enum.Enum):
     UNKNOWN_TYPE = "a type that clients do not send"
     NO_DESTINATION = "nobody it is for"
     NO_ROOM = "too much is waiting already"
+    NOT_ALLOWED = "somebody its sender may not offer to"
 
 
 @attrs.frozen
@@ -212,6 +248,21 @@ class ServerLimits:
     "Six messages for every one of them."
     waiting_bytes_in_all: int = 64 * 1024 * 1024
     "What a small machine has to spare. A queue lives 5 to 6 s."
+
+    messages_per_second: float = 200.0
+    "Of one client, on average; a faster one is read slower. A dial takes some 20 messages."
+    message_burst: int = 2000
+    "At once, after a rest: 64 dials with 20 CANDIDATEs each are 1,344."
+    messages_per_second_from_network: float = 2000.0
+    "Of all clients in one network (an IPv4 address, or an IPv6 /64) that is not private."
+    message_burst_from_network: int = 20_000
+    "The same at once: everybody at one company dials ten others."
+    connections_per_network: int = 1000
+    "Clients in one such network: an attacker gets a tenth of the sockets, a company fits in."
+    id_lease: float = 60.0
+    "How long an id that was given out is kept for the network it went to."
+    id_leases: int = 10_000
+    "At once; beyond, the oldest end."
 
     # -- held by the runtime ------------------------------------------------------------------
     sockets: int = 10_000

@@ -252,7 +252,9 @@ class PeerServer:
                 reply = HttpReply(400, b"There is no WebSocket here")
             else:
                 asked = HttpRequest(request.method.decode("latin-1"), target, headers)
-                reply = self._core.respond(asked, fresh_id=str(uuid.uuid4()))
+                reply = self._core.respond(
+                    asked, fresh_id=lambda: str(uuid.uuid4()), now=trio.current_time()
+                )
             _send_reply(http, wire, reply, request, last=not complete)
             await wire.drain()
             if http.our_state is not h11.DONE or http.their_state is not h11.DONE:

@@ -124,9 +124,23 @@ def server_operations(
         _calls("client_closed", clients),
         _calls("handle_timeout", timed=True),
         _calls("is_websocket", targets),
-        _calls("respond", requests, fresh_id=peers),
+        _calls("respond", requests, fresh_id=peers.map(_Always), timed=True),
+        _calls("credentials", targets),
+        _calls("set_others", st.booleans()),
+        _calls("receive_forwarded", peers, texts(dst=peers)),
+        _calls("client_moved", clients),
         _calls("shut_down"),
     )
+
+
+@attrs.frozen
+class _Always:
+    """A function that returns this, and says so where it is printed."""
+
+    value: str
+
+    def __call__(self) -> str:
+        return self.value
 
 
 def _calls(

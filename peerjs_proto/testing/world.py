@@ -249,7 +249,8 @@ class World(UnderWay):
 
     def _fetch_id(self, node: Node, url: str) -> None:
         request = server_io.HttpRequest("GET", _target(url))
-        reply = self.server.respond(request, fresh_id=f"given{self.nodes.index(node)}")
+        fresh = f"given{self.nodes.index(node)}"
+        reply = self.server.respond(request, fresh_id=lambda: fresh, now=self.now)
         node.core.receive_http(reply.status, reply.body, self.now)
         node.drain()
 

@@ -203,14 +203,41 @@ def test_a_message_goes_to_its_destination_with_its_true_sender(type: str) -> No
     assert server.statistics().relayed == 1
 
 
+def test_what_is_not_of_the_protocol_is_left_out() -> None:
+    server = ServerProtocol()
+    alice = join(server, "alice")
+    for more in ({"src": "mallory"}, {"src": "mallory", "payload": 1}, {"more": 1, "payload": 1}):
+        server.receive_message(alice, json.dumps({"type": "OFFER", "dst": "alice", **more}), 0.0)
+        signed = {"type": "OFFER", "src": "alice", "dst": "alice"}
+        payload = {"payload": 1} if "payload" in more else {}
+        assert told(server, alice) == [signed | payload]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ' {"type":"OFFER","dst":"alice"} \n\t\r',
+        r'{"type":"OFFER","dst":"alice","payload":{"src":"mallory"}}',
+        r'{"type":"OFFER","dst":"alice","s\u0072c":"mallory"}',
+        '{"type":"OPEN","type":"OFFER","dst":"bob","dst":"alice"}',
+    ],
+)
+def test_no_way_of_writing_makes_somebody_else_the_sender(text: str) -> None:
+    server = ServerProtocol()
+    alice = join(server, "alice")
+    server.receive_message(alice, text, 0.0)
+    (heard,) = told(server, alice)
+    assert (heard["type"], heard["src"], heard["dst"]) == ("OFFER", "alice", "alice")
+
+
 def test_an_absent_payload_stays_absent_and_null_stays_null() -> None:
     server = ServerProtocol()
     alice = join(server, "alice")
     server.receive_message(alice, '{"type":"OFFER","dst":"alice"}', 0.0)
     server.receive_message(alice, b'{"type":"OFFER","dst":"alice","payload":null}', 0.0)
     assert [command.text for command in commands(server) if isinstance(command, SendText)] == [
-        '{"type":"OFFER","src":"alice","dst":"alice"}',
-        '{"type":"OFFER","src":"alice","dst":"alice","payload":null}',
+        '{"type":"OFFER","dst":"alice","src":"alice"}',
+        '{"type":"OFFER","dst":"alice","payload":null,"src":"alice"}',
     ]
 
 
@@ -310,4 +337,4 @@ def test_any_request_target_survives(target: str) -> None:
     for whole in (target, "/peerjs?" + target, f"/peerjs?key=peerjs&token=t&id={target}"):
         server.client_connected(whole, 0.0)
         server.is_websocket(whole)
-        server.respond(HttpRequest("GET", whole), fresh_id="fresh")
+        server.respond(HttpRequest("GET", whole), fresh_id=lambda: "fresh", now=0.0)

@@ -12,7 +12,9 @@ from tests.proto.server_clients import target
 
 
 def get(server: ServerProtocol, target: str, method: str = "GET", **headers: str) -> HttpReply:
-    return server.respond(HttpRequest(method, target, headers), fresh_id="fresh-id")
+    return server.respond(
+        HttpRequest(method, target, headers), fresh_id=lambda: "fresh-id", now=0.0
+    )
 
 
 @pytest.mark.parametrize("root", ["/", "/app", "/app/", "/app?x=1", "http://host:1/app/"])

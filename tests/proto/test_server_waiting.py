@@ -109,9 +109,9 @@ def test_expire_comes_five_to_six_seconds_after_the_first_message() -> None:
     "limits",
     [
         ServerLimits(waiting_messages=2),
-        ServerLimits(waiting_bytes=120),
+        ServerLimits(waiting_bytes=140),
         ServerLimits(waiting_messages_in_all=2),
-        ServerLimits(waiting_bytes_in_all=120),
+        ServerLimits(waiting_bytes_in_all=140),
     ],
 )
 def test_what_cannot_wait_expires_at_once(limits: ServerLimits) -> None:

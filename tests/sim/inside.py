@@ -62,7 +62,7 @@ def check_server(who: str, core: ServerProtocol, limits: ServerLimits) -> None:
     _at_most(who, "absent ids", held.waiting_destinations, limits.waiting_destinations)
     _at_most(who, "waiting messages", held.waiting_messages, limits.waiting_messages_in_all)
     _at_most(who, "waiting bytes", held.waiting_bytes, limits.waiting_bytes_in_all)
-    for queue in core._queues.values():
+    for queue in core._waiting._queues.values():
         _at_most(who, "messages for one", len(queue.messages), limits.waiting_messages)
         _at_most(who, "bytes for one", queue.size, limits.waiting_bytes)
 
@@ -71,7 +71,7 @@ def check_server_empty(who: str, core: ServerProtocol) -> None:
     """After all clients are gone, and what waited has expired."""
     held = core.statistics()
     left = (held.clients, held.waiting_messages, held.waiting_bytes, held.waiting_destinations)
-    if any(left) or core.next_timeout() is not None or core._by_id:
+    if any(left) or core.next_timeout() is not None or core._clients.by_id:
         raise Violation(f"nothing is left after the end: {who} still has {held}")
 
 

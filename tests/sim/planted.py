@@ -111,14 +111,15 @@ class Raises(PeerProtocol):
 class GivesIdsToTwo(ServerProtocol):
     """Whoever asks for an id gets it."""
 
-    def client_connected(self, target: str, now: float) -> int:
-        held, self._by_id = self._by_id, {}
-        handle = super().client_connected(target, now)
-        self._by_id = {**held, **self._by_id}
+    def client_connected(self, target: str, now: float, **more: Any) -> int:
+        clients = self._clients
+        held, clients._by_id = clients._by_id, {}
+        handle = super().client_connected(target, now, **more)
+        clients._by_id = {**held, **clients._by_id}
         return handle
 
     def _forget(self, client: Any, reason: Any) -> None:
-        self._by_id.setdefault(client.id, client)
+        self._clients._by_id.setdefault(client.id, client)
         super()._forget(client, reason)
 
 

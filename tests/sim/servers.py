@@ -189,7 +189,8 @@ class SimServer:
     def _give_id(self, answer: Callable[[int, bytes], None]) -> None:
         self._given += 1
         request = server_io.HttpRequest("GET", self.endpoint.id_url().split(".example:9000")[1])
-        reply = self.core.respond(request, fresh_id=f"given-{self.host}-{self._given}")
+        fresh = f"given-{self.host}-{self._given}"
+        reply = self.core.respond(request, fresh_id=lambda: fresh, now=self.now)
         answer(reply.status, reply.body)
 
     def turn(self) -> None:

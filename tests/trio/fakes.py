@@ -117,7 +117,8 @@ class FakeNetwork:
         parts = urlsplit(url)
         self.ids += 1
         request = HttpRequest("GET", f"{parts.path}?{parts.query}")
-        reply = self.server.respond(request, fresh_id=f"fresh{self.ids}")
+        fresh = f"fresh{self.ids}"
+        reply = self.server.respond(request, fresh_id=lambda: fresh, now=anyio.current_time())
         return reply.status, reply.body
 
     @asynccontextmanager
