@@ -248,6 +248,12 @@ class ServerLimits:
     "Six messages for every one of them."
     waiting_bytes_in_all: int = 64 * 1024 * 1024
     "What a small machine has to spare. A queue lives 5 to 6 s."
+    room_members: int = 1000
+    "Whoever asks is sent them all: 36 KiB of UUIDs."
+    rooms_per_client: int = 16
+    "Its network's, and those it was told of."
+    room_name_length: int = 256
+    "That of an id."
 
     messages_per_second: float = 200.0
     "Of one client, on average; a faster one is read slower. A dial takes some 20 messages."
