@@ -52,7 +52,7 @@ class Proxies:
             case "" | "false":
                 return cls()
         try:
-            return cls(tuple(ip_network(part.strip()) for part in text.split(",")))
+            return cls(tuple(_network(part.strip()) for part in text.split(",")))
         except ValueError as error:
             raise LocalProtocolError(f"proxies are true, false, or networks: {error}") from None
 
@@ -105,6 +105,15 @@ def _address(text: str) -> _Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def _network(text: str) -> _Network:
+    network = ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    # As addresses are: sockets for both versions show IPv4 wrapped, and so people write it down.
+    if mapped is not None and network.prefixlen >= 96:
+        return IPv4Network((mapped, network.prefixlen - 96))
+    return network
 
 
 def _without_port(text: str) -> str:
