@@ -96,6 +96,8 @@ CONFINED = {
     "wsproto": {"websocket"},
     "websockets": {"server", "wire"},
     "h11": {"websocket", "server", "wire"},
+    "cryptography": {"tls"},
+    "prometheus_client": {"metrics"},
 }
 
 
