@@ -190,6 +190,20 @@ class ServerProtocol:
             self._send(client, waiting.text)
         return handle
 
+    def is_registered(self, client: int) -> bool:
+        """Whether it has got in, and has not gone."""
+        return self._clients.find(client) is not None
+
+    def client_heard(self, client: int, now: float) -> None:
+        """A sign of life that is no message: the answer to a WebSocket ping."""
+        found = self._clients.find(client)
+        if found is not None:
+            found.seen = now
+
+    def silent_since(self, then: float) -> list[int]:
+        """Who has not been heard of since: for a runtime that looks after them with pings."""
+        return [client.handle for client in self._clients if client.seen <= then]
+
     def client_closed(self, client: int) -> None:
         """The client's socket is gone, for whatever reason. Legal more than once."""
         found = self._clients.find(client)

@@ -129,6 +129,7 @@ class Refusal(enum.Enum):
     ID_TAKEN = "ID is taken"
     UNAUTHORIZED = "Unauthorized"
     TOO_MANY = "Too many connections from your address"
+    STOPPING = "The server is stopping"
 
 
 class Departure(enum.Enum):
@@ -281,6 +282,10 @@ class ServerLimits:
     "The head of an HTTP request; Node's default."
     head_timeout: float = 10.0
     "From connecting, or the last answer, to the end of a request's head."
+    ping_interval: float | None = 25.0
+    """Silence after which a client is sent a WebSocket ping, whose answer counts as a sign of
+    life. Half of what it takes for the pages' browsers to throttle HEARTBEATs to one a minute.
+    None for no pings."""
     close_timeout: float = 1.0
     "For the far side to answer a close. Around the world and back takes 0.3 s."
 

@@ -6,54 +6,47 @@
         async with open_peer("alice", server=server.url) as alice:
             ...
 
-The rules are :class:`peerjs_proto.server.ServerProtocol`'s; here are the sockets. h11 reads HTTP,
-``websockets`` the frames, both without I/O of their own, over :class:`~peerjs_trio.wire.Wire`.
-Each connection has one task, which reads; whoever has something for it writes at once.
+The rules are :class:`peerjs_proto.server.ServerProtocol`'s, what has to do with them but sockets
+is :class:`~peerjs_trio.hub.Hub`'s, and here are the sockets: one task reads them all, and whoever
+has something for one writes at once.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
-import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from email.utils import formatdate
-from http import HTTPStatus
-from math import inf
-from typing import Final
+from typing import Any, Final, Unpack
 
-try:
-    import anyio.abc
-    import h11
-    import trio
-    import websockets.server
-    from websockets.datastructures import Headers
-    from websockets.frames import CloseCode, Frame, Opcode
-    from websockets.http11 import Request
-    from websockets.protocol import State
-except ImportError as error:
-    raise ImportError(
-        'a PeerServer needs h11 and websockets: pip install "peerjs-sansio[server]"'
-    ) from error
+import anyio.abc
+import trio
 
+from peerjs_proto.addresses import network_of
 from peerjs_proto.endpoint import DEFAULT_KEY, Endpoint
 from peerjs_proto.errors import LocalProtocolError
-from peerjs_proto.server import ServerProtocol
 from peerjs_proto.server_io import (
     DEFAULT_SERVER_LIMITS,
-    CloseClient,
-    HttpReply,
-    HttpRequest,
-    SendText,
+    UNCOUNTED_NETWORKS,
     ServerLimits,
     ServerStatistics,
 )
 
 from .background import open_background
-from .wire import Wire, listen, reachable
+from .hub import Hub
+from .poller import open_poller
+from .server_connection import Connection
+from .server_options import ServerOptions, open_hub
+from .timers import Timers
+from .tls import Certificates
+from .tls_layer import TlsLayer
+from .wire import Shared, listen, reachable
 
 __all__ = ["PeerServer", "open_server"]
+
+_log: Final = logging.getLogger("peerjs.server")
 
 
 @asynccontextmanager
@@ -61,14 +54,10 @@ async def open_server(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
-    path: str = "/",
-    key: str = DEFAULT_KEY,
-    allow_discovery: bool = False,
-    alive_timeout: float = 60.0,
-    expire_timeout: float = 5.0,
-    concurrent_limit: int = 5000,
-    routes: Mapping[str, HttpReply] | None = None,
-    limits: ServerLimits = DEFAULT_SERVER_LIMITS,
+    listener: socket.socket | None = None,
+    certificates: Certificates | None = None,
+    stop_timeout: float = 5.0,
+    **options: Unpack[ServerOptions],
 ) -> AsyncIterator[PeerServer]:
     """Serve for the length of the block. Leaving it closes every client (1001) and socket.
 
@@ -76,15 +65,10 @@ async def open_server(
         host: An address or name of this machine; ``"0.0.0.0"`` and ``"::"`` are all of them,
             the latter with IPv6 *and* IPv4.
         port: 0 takes a free one.
-        path: Under which everything is.
-        key: What clients must present.
-        allow_discovery: Whether ``GET {path}{key}/peers`` lists the ids.
-        alive_timeout: Seconds without a message until a client is dropped.
-        expire_timeout: Seconds messages wait for an absent id.
-        concurrent_limit: Clients at once.
-        routes: Other things to GET, by path, such as the page that uses the server:
-            ``{"/": HttpReply(200, page, "text/html; charset=utf-8")}``. They win over the API.
-        limits: Every bound on what clients can make the server hold.
+        listener: A TCP socket that listens already, such as systemd's, instead of these two.
+        certificates: For ``https://`` and ``wss://``.
+        stop_timeout: Seconds for all clients to leave in order, at the end.
+        options: :class:`~peerjs_trio.server_options.ServerOptions`.
 
     Raises:
         OSError: the port is in use, or the address is not ours; the text names it.
@@ -92,26 +76,20 @@ async def open_server(
     """
     if not 0 <= port <= 65535:  # the system would take it modulo 65536
         raise LocalProtocolError(f"{port} is no port: 0 to 65535")
-    core = ServerProtocol(
-        path=path,
-        key=key,
-        allow_discovery=allow_discovery,
-        alive_timeout=alive_timeout,
-        expire_timeout=expire_timeout,
-        concurrent_limit=concurrent_limit,
-        routes=routes or {},
-        limits=limits,
-    )
-    async with await listen(host, port) as listener, open_background() as tasks:
-        url = f"http://{reachable(listener)}/{path.strip('/')}"
-        server = PeerServer(core, Endpoint.parse(url, key), limits, tasks)
-        tasks.start_soon(trio.serve_listeners, server._serve, [listener])
-        tasks.start_soon(server._keep_time)
+    hub = open_hub(**options)
+    limits = options.get("limits", DEFAULT_SERVER_LIMITS)
+    listener = listener or await listen(host, port)
+    scheme = "http" if certificates is None else "https"
+    url = f"{scheme}://{reachable(listener)}/{options.get('path', '/').strip('/')}"
+    endpoint = Endpoint.parse(url, options.get("key", DEFAULT_KEY))
+    async with open_background() as tasks:
+        server = PeerServer(hub, endpoint, limits, certificates, tasks)
+        await tasks.start(server._serve, listener)
         try:
             yield server
         finally:
             with trio.CancelScope(shield=True):
-                await server._shut_down()
+                await server._shut_down(stop_timeout)
 
 
 class PeerServer:
@@ -119,20 +97,27 @@ class PeerServer:
 
     def __init__(
         self,
-        core: ServerProtocol,
+        hub: Hub,
         endpoint: Endpoint,
         limits: ServerLimits,
+        certificates: Certificates | None,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
-        self._core = core
+        self.hub = hub
+        "What it shares with servers on other sockets: pages, observers, the core."
+        self.limits = limits
         self._endpoint = endpoint
-        self._limits = limits
+        self._certificates = certificates
+        self._timers = Timers()
+        self._shared = Shared(
+            open_poller(tasks), self._timers, limits.backlog_bytes, limits.send_timeout
+        )
         self._tasks = tasks
-        self._clients: dict[int, _WebSocket] = {}  # those the core knows
-        self._connections: set[Wire] = set()
-        self._websockets: set[Wire] = set()
+        self._acceptor: _Acceptor | None = None
+        self._connections: set[Connection] = set()
+        self._networks: Counter[str] = Counter()
+        self._life = trio.CancelScope(shield=True)  # _shut_down is what ends it
         self._deserted: trio.Event | None = None  # set, while shutting down, by the last to go
-        self._alarm = trio.CancelScope()
 
     @property
     def url(self) -> str:
@@ -156,248 +141,137 @@ class PeerServer:
     @property
     def clients(self) -> int:
         """How many are registered now."""
-        return self._core.statistics().clients
+        return self.statistics().clients
 
     def statistics(self) -> ServerStatistics:
         """How things stand, in numbers."""
-        return self._core.statistics()
+        return self.hub.statistics
 
-    # --- driving the core ---------------------------------------------------------------------
+    # --- for its connections ------------------------------------------------------------------
 
-    def _perform(self) -> None:
-        """Carry out what the core asks; never waits."""
-        while (command := self._core.next_command()) is not None:
-            match command:
-                case SendText(client, text):
-                    self._clients[client].send_text(text)
-                case CloseClient(client, code, reason):
-                    timeout = self._limits.close_timeout
-                    self._clients.pop(client).close(code, reason, timeout)
-        while self._core.next_event() is not None:
-            pass
-        timeout_at = self._core.next_timeout()
-        self._alarm.deadline = inf if timeout_at is None else timeout_at
+    def start_soon(self, job: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
+        """Have something done that takes time."""
+        self._tasks.start_soon(job, *args)
 
-    async def _keep_time(self) -> None:
-        while True:
-            with self._alarm:
-                await trio.sleep_forever()
-            self._alarm = trio.CancelScope()
-            self._core.handle_timeout(trio.current_time())
-            self._perform()
+    def connection_ended(self, connection: Connection, address: str) -> None:
+        self._connections.discard(connection)
+        network = self._counted(address)
+        if network is not None:
+            self._networks[network] -= 1
+            if not self._networks[network]:
+                del self._networks[network]
+        if self._deserted is not None and not self._connections:
+            self._deserted.set()
 
-    async def _shut_down(self) -> None:
+    # --- life ---------------------------------------------------------------------------------
+
+    async def _serve(
+        self, listener: socket.socket, *, task_status: anyio.abc.TaskStatus[None]
+    ) -> None:
+        # Whatever cancels the server, its clients are told.
+        with self._life:
+            async with self.hub.running(), trio.open_nursery() as nursery:
+                self._acceptor = _Acceptor(listener, self._shared, self._accept)
+                nursery.start_soon(self._shared.poller.run)
+                nursery.start_soon(self._timers.run)
+                if self.limits.ping_interval is not None:
+                    nursery.start_soon(self._ping, self.limits.ping_interval)
+                task_status.started()
+
+    async def _shut_down(self, grace: float) -> None:
+        if self._acceptor is not None:
+            self._acceptor.close()
         self._deserted = trio.Event()
-        self._core.shut_down()
-        self._perform()
-        if self._websockets:
-            with trio.move_on_after(self._limits.close_timeout):
+        for connection in list(self._connections):
+            connection.stop()
+        self.hub.shut_down()
+        if self._connections:
+            with trio.move_on_after(grace):
                 await self._deserted.wait()
-        for wire in list(self._connections):
-            wire.close()  # which ends its task
+        for connection in list(self._connections):
+            connection.close()
+        self._life.cancel()
 
-    # --- one connection -----------------------------------------------------------------------
+    async def _ping(self, interval: float) -> None:
+        """Ask those who say nothing whether they are there.
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        sock = socket.socket(fileno=stream.socket.detach())
-        if self._deserted is not None or len(self._connections) >= self._limits.sockets:
+        A page in the background sends HEARTBEATs once a minute or less, as its timers are
+        throttled; its browser answers pings as ever.
+        """
+        while True:
+            await trio.sleep(interval / 2)
+            self.hub.ping_silent(interval)
+
+    # --- connections --------------------------------------------------------------------------
+
+    def _accept(self, sock: socket.socket, address: str) -> None:
+        network = self._counted(address)
+        if len(self._connections) >= self.limits.sockets or (
+            network is not None and self._networks[network] >= self.limits.connections_per_network
+        ):
             sock.close()
             return
-        wire = Wire(
-            sock,
-            self._tasks,
-            backlog_bytes=self._limits.backlog_bytes,
-            send_timeout=self._limits.send_timeout,
-        )
-        self._connections.add(wire)
-        # Whatever cancels the server, its clients are told: _shut_down is what ends this.
-        with trio.CancelScope(shield=True):
-            try:
-                answered = False
-                upgraded = await self._serve_http(wire)
-                if upgraded is not None:
-                    self._websockets.add(wire)
-                    answered = await self._serve_websocket(*upgraded)
-                await wire.finish(self._limits.close_timeout, answered=answered)
-            finally:
-                wire.close()
-                self._connections.discard(wire)
-                self._websockets.discard(wire)
-                if self._deserted is not None and not self._websockets:
-                    self._deserted.set()
+        if network is not None:
+            self._networks[network] += 1
+        tls = None if self._certificates is None else TlsLayer(self._certificates.context)
+        self._connections.add(Connection(self, sock, address, self._shared, tls))
 
-    async def _serve_http(self, wire: Wire) -> tuple[_WebSocket, str] | None:
-        """Answer requests until one opens a WebSocket (that, and its target) or the last."""
-        http = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head_bytes)
-        while True:
-            request = None
-            try:
-                with trio.move_on_after(self._limits.head_timeout):
-                    request = await _next_request(http, wire)
-                if request is None:
-                    return None  # it left, or took too long
-                # No request needs a body here. One that has one gets its answer, and the end.
-                complete = isinstance(http.next_event(), h11.EndOfMessage)
-            except h11.RemoteProtocolError as fault:
-                _send_reply(http, wire, HttpReply(fault.error_status_hint, b"Bad Request"))
-                return None
-            target = request.target.decode("latin-1")
-            headers = {
-                name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers
-            }
-            wants_websocket = headers.get("upgrade", "").lower() == "websocket"
-            if wants_websocket and request.method == b"GET" and request.http_version == b"1.1":
-                if self._core.is_websocket(target):
-                    return self._open_websocket(http, wire, request, target)
-                reply = HttpReply(400, b"There is no WebSocket here")
-            else:
-                asked = HttpRequest(request.method.decode("latin-1"), target, headers)
-                reply = self._core.respond(
-                    asked, fresh_id=lambda: str(uuid.uuid4()), now=trio.current_time()
-                )
-            _send_reply(http, wire, reply, request, last=not complete)
-            await wire.drain()
-            if http.our_state is not h11.DONE or http.their_state is not h11.DONE:
-                return None
-            http.start_next_cycle()
-            await trio.lowlevel.checkpoint()  # many requests can come in one packet
-
-    def _open_websocket(
-        self, http: h11.Connection, wire: Wire, request: h11.Request, target: str
-    ) -> tuple[_WebSocket, str] | None:
-        # Extensions are off: permessage-deflate would triple the memory of a client.
-        protocol = websockets.server.ServerProtocol(
-            state=State.OPEN, max_size=self._limits.message_bytes, logger=_SILENCE
-        )
-        headers = Headers(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers
-        )
-        answer = protocol.accept(Request(target, headers))
-        wire.send(answer.serialize())
-        if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+    def _counted(self, address: str) -> str | None:
+        # With proxies, it is the core that counts: who they speak for is in their requests.
+        if self.hub.is_proxied:
             return None
-        return _WebSocket(wire, protocol, http.trailing_data[0]), target
-
-    async def _serve_websocket(self, websocket: _WebSocket, target: str) -> bool:
-        """Until its end; whether that was an orderly one."""
-        client = self._core.client_connected(target, trio.current_time())
-        self._clients[client] = websocket
-        self._perform()
-        try:
-            with websocket.scope:
-                while (messages := await websocket.receive()) is not None:
-                    now = trio.current_time()
-                    for message in messages:
-                        self._core.receive_message(client, message, now)
-                    self._perform()
-        finally:
-            self._clients.pop(client, None)
-            self._core.client_closed(client)
-            self._perform()
-        return websocket.both_closed
+        network = network_of(address)
+        return None if network in UNCOUNTED_NETWORKS else network
 
 
-class _WebSocket:
-    """Messages over a wire, by the rules of RFC 6455."""
+class _Acceptor:
+    """Takes in connections as they come."""
 
     def __init__(
-        self, wire: Wire, protocol: websockets.server.ServerProtocol, received: bytes
+        self,
+        listener: socket.socket,
+        shared: Shared,
+        accept: Callable[[socket.socket, str], None],
     ) -> None:
-        """``received`` came behind the handshake."""
-        self.scope = trio.CancelScope()
-        "Around its reader; has a deadline once we have closed."
-        self._wire = wire
-        self._protocol = protocol
-        self._received = received
-        self._partial = bytearray()  # a fragmented message so far
-        self._partial_is_text = False
-        self._ended = False
+        listener.setblocking(False)
+        self._listener = listener
+        self._shared = shared
+        self._accept = accept
+        shared.poller.watch(listener, self)
 
-    async def receive(self) -> list[str | bytes] | None:
-        """The messages that came next, maybe none; None at the end."""
-        if self._ended:
-            return None
-        data, self._received = self._received or await self._wire.receive(), b""
-        if not data:
-            return None
-        self._protocol.receive_data(data)
-        messages: list[str | bytes] = []
-        for frame in self._protocol.events_received():
-            if isinstance(frame, Frame) and frame.opcode in _DATA_OPCODES:
-                if frame.opcode is not Opcode.CONT:
-                    self._partial_is_text = frame.opcode is Opcode.TEXT
-                self._partial += frame.data
-                if frame.fin:
-                    message, self._partial = bytes(self._partial), bytearray()
-                    try:
-                        messages.append(str(message, "utf-8") if self._partial_is_text else message)
-                    except UnicodeDecodeError:
-                        self._protocol.fail(CloseCode.INVALID_DATA, "text is not UTF-8")
-                        break
-        self._transmit()
-        return messages
+    def readable(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                sock, address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._rest(error)
+                return
+            self._accept(sock, address[0])
 
-    @property
-    def both_closed(self) -> bool:
-        """Whether each side has had the other's close frame: then we close TCP (7.1.1)."""
-        return self._protocol.close_sent is not None and self._protocol.close_rcvd is not None
+    def writable(self) -> None:
+        """Nothing is ever written to it."""
 
-    def send_text(self, text: str) -> None:
-        """Send a message, unless the far side is leaving."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_text(text.encode())
-            self._transmit()
+    def close(self) -> None:
+        self._shared.timers.cancel(_ACCEPTORS_KEY)
+        self._shared.poller.forget(self._listener)
+        self._listener.close()
 
-    def close(self, code: int | None, reason: str, timeout: float) -> None:
-        """Ask the far side to close, and give it ``timeout`` seconds for that."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(code, reason)
-            self._transmit()
-        self.scope.deadline = trio.current_time() + timeout
+    def _rest(self, error: OSError) -> None:
+        # Out of files or memory: those who are here go on, and some of them will leave.
+        if error.errno not in _SCARCE:
+            raise error
+        _log.error("cannot accept connections for now: %s", error.strerror)
+        self._shared.poller.want(self._listener, reads=False, writes=False)
+        self._shared.timers.set(_ACCEPTORS_KEY, _REST, self._go_on)
 
-    def _transmit(self) -> None:
-        pieces = self._protocol.data_to_send()
-        self._ended = self._ended or b"" in pieces  # websockets' sign that nothing follows
-        self._wire.send(b"".join(pieces))
+    def _go_on(self) -> None:
+        self._shared.poller.want(self._listener, reads=True, writes=False)
 
 
-async def _next_request(http: h11.Connection, wire: Wire) -> h11.Request | None:
-    while True:
-        event = http.next_event()
-        if isinstance(event, h11.Request):
-            return event
-        if event is not h11.NEED_DATA:
-            return None
-        http.receive_data(await wire.receive())
-
-
-def _send_reply(
-    http: h11.Connection,
-    wire: Wire,
-    reply: HttpReply,
-    request: h11.Request | None = None,
-    *,
-    last: bool = True,
-) -> None:
-    headers = {"Date": formatdate(usegmt=True), **reply.headers}
-    if reply.status != HTTPStatus.NO_CONTENT:
-        headers["Content-Type"] = reply.content_type
-        headers["Content-Length"] = str(len(reply.body))
-    if last:
-        headers["Connection"] = "close"
-    response = h11.Response(
-        status_code=reply.status,
-        headers=[(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-        reason=_REASONS.get(reply.status, ""),
-    )
-    data = http.send(response) or b""
-    if request is None or request.method != b"HEAD":
-        data += http.send(h11.Data(data=reply.body)) or b""
-    wire.send(data + (http.send(h11.EndOfMessage()) or b""))
-
-
-_DATA_OPCODES: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
-_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
-
-# websockets logs request targets, which bear tokens, and frames, at level DEBUG.
-_SILENCE: Final = logging.Logger("silence", level=logging.CRITICAL + 1)
+_ACCEPTED_AT_ONCE: Final = 64
+_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_REST: Final = 0.1
+"Seconds until it tries again."
+_ACCEPTORS_KEY: Final = -1

@@ -1,4 +1,4 @@
-"""A TCP socket for a server of many: one task reads it, anybody writes to it and nobody waits.
+"""A TCP socket for a server of many: it never waits, and has no task of its own.
 
 trio's streams make a writer wait for a slow reader. A server that relays must not: one client's
 message would hang on another's network. Here what cannot be sent at once goes to a bounded
@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import socket
+from collections.abc import Callable
 from typing import Final
 
-import anyio.abc
+import attrs
 import trio
 
-__all__ = ["Wire", "listen", "reachable"]
+from .poller import Poller
+from .timers import Timers
+from .tls_layer import TlsFault, TlsLayer
+
+__all__ = ["Shared", "Wire", "listen", "reachable"]
 
 _READ_BYTES: Final = 64 * 1024
 "Read at once; also what one client can make the others wait for."
@@ -23,113 +29,228 @@ _READ_BYTES: Final = 64 * 1024
 _ACCEPT_BACKLOG: Final = 1024
 "Connections the kernel keeps for us: every peer comes back at once when a server restarts."
 
+_log: Final = logging.getLogger("peerjs.server")
+
+
+@attrs.define(eq=False)
+class Shared:
+    """What all wires of a server have in common."""
+
+    poller: Poller
+    timers: Timers
+    backlog_bytes: int
+    "Unsent bytes at which a wire is closed."
+    send_timeout: float
+    "Seconds without progress after which it is closed."
+    buffer: memoryview = attrs.field(factory=lambda: memoryview(bytearray(_READ_BYTES)), repr=False)
+    "Every read goes here first, so that a client takes no more memory than what it sent."
+
 
 class Wire:
-    """One connected socket."""
+    """One connected socket. What is made of it derives from it, and hears of what comes."""
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        tasks: anyio.abc.TaskGroup,
-        *,
-        backlog_bytes: int,
-        send_timeout: float,
-    ) -> None:
-        """
-        Args:
-            tasks: Where a backlog is sent from, while there is one.
-            backlog_bytes: Unsent bytes at which the socket is closed.
-            send_timeout: Seconds without progress after which it is closed.
-        """
+    __slots__ = (
+        *("_backlog", "_closed", "_corked", "_finishing", "_keeps_open", "_key", "_reads"),
+        *("_shared", "_sock", "_tls"),
+    )
+
+    def __init__(self, sock: socket.socket, shared: Shared, tls: TlsLayer | None = None) -> None:
         sock.setblocking(False)
         self._sock = sock
-        self._tasks = tasks
-        self._backlog_bytes = backlog_bytes
-        self._send_timeout = send_timeout
+        self._shared = shared
+        self._key = 2 * sock.fileno()  # of our timers: this one and the next
+        self._tls = tls
         self._closed = False
-        self._backlog = bytearray()
-        self._drained: trio.Event | None = None  # while there is a backlog
+        self._reads = True
+        self._corked: list[bytes] | None = None
+        self._backlog: bytearray | None = None
+        self._finishing = False
+        self._keeps_open = False
+        shared.poller.watch(sock, self)
 
-    async def receive(self) -> bytes:
-        """Some bytes; none at the end, whoever made it."""
-        while not self._closed:
-            # Waiting first also lets the other clients' tasks run, whatever this one sends.
-            try:
-                await trio.lowlevel.wait_readable(self._sock)
-                return self._sock.recv(_READ_BYTES)
-            except (BlockingIOError, InterruptedError):
-                continue
-            except (OSError, trio.ClosedResourceError):
-                break
-        return b""
+    # --- for who derives from it ----------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        """Some bytes came."""
+        raise NotImplementedError
+
+    def end_received(self) -> None:
+        """The far side has nothing more to say. It may still read."""
+        raise NotImplementedError
+
+    def drained(self) -> None:
+        """What was in the backlog is sent."""
+        raise NotImplementedError
+
+    def ended(self) -> None:
+        """It is closed, whoever did it."""
+        raise NotImplementedError
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether there is a backlog."""
+        return self._backlog is not None
+
+    # --- out ------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
         """Send now, or as soon as the far side has room. Without effect on a closed wire."""
-        if self._closed or not data:
+        if self._closed or self._finishing:
             return
-        if self._drained is not None:
-            # Whatever it is, one message has room; it is the next that may have none.
-            if len(self._backlog) + len(data) > self._backlog_bytes:
-                self.close()
-            else:
-                self._backlog += data
-            return
-        sent = self._try_send(data)
-        if sent < len(data) and not self._closed:
-            self._backlog += memoryview(data)[sent:]
-            self._drained = trio.Event()
-            self._tasks.start_soon(self._send_backlog)
+        if self._corked is not None:
+            self._corked.append(data)
+        elif self._tls is not None:
+            self._write(self._tls.encrypt(data))
+        else:
+            self._write(data)
 
-    async def drain(self) -> None:
-        """Wait until nothing is left to send, or the wire is closed."""
-        if self._drained is not None:
-            await self._drained.wait()
+    def cork(self) -> None:
+        """Collect what is sent until :meth:`uncork`: one system call instead of several."""
+        self._corked = []
 
-    async def finish(self, grace: float, *, answered: bool = False) -> None:
+    def uncork(self) -> None:
+        corked, self._corked = self._corked, None
+        if corked:
+            self.send(b"".join(corked))
+
+    def finish(self, grace: float, *, answered: bool = False) -> None:
         """Close in order, within ``grace`` seconds: send what is left, and let it be read.
 
         A socket closed with unread bytes in it makes TCP throw away what it had yet to deliver,
         so this reads until the far side closes too; unless it has ``answered``, and so has
         nothing more to say.
         """
-        with trio.move_on_after(grace):
-            await self.drain()
-            if not self._closed and not answered:
-                with contextlib.suppress(OSError):  # the far side was faster
-                    self._sock.shutdown(socket.SHUT_WR)
-                while await self.receive():
-                    pass
-        self.close()
+        if self._closed or self._finishing:
+            return
+        if self._tls is not None:
+            self._write(self._tls.close())
+        self._finishing = True
+        self._keeps_open = not answered
+        self.set_timer(grace, self.close)
+        if self._backlog is None:
+            self._all_sent()
 
     def close(self) -> None:
-        """Close at once; :meth:`receive` ends. Legal more than once."""
+        """Close at once. Legal more than once."""
         if self._closed:
             return
         self._closed = True
-        self._backlog.clear()
-        if self._drained is not None:
-            self._drained.set()
-        trio.lowlevel.notify_closing(self._sock)
+        self._backlog = None
+        self._shared.timers.cancel(self._key)
+        self._shared.timers.cancel(self._key + 1)
+        self._shared.poller.forget(self._sock)
         self._sock.close()
+        self.ended()
 
-    async def _send_backlog(self) -> None:
-        while self._backlog:
-            with trio.move_on_after(self._send_timeout) as scope:
-                scope.shield = True  # what was accepted is sent, or the wire is closed
-                try:
-                    await trio.lowlevel.wait_writable(self._sock)
-                except trio.ClosedResourceError:
-                    return
-            if scope.cancelled_caught:  # it stands still
+    # --- in -------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Leave it unread for now; TCP makes the far side wait."""
+        self._reads = False
+        self._want()
+
+    def resume(self) -> None:
+        self._reads = True
+        self._want()
+
+    def set_timer(self, delay: float, callback: Callable[[], None]) -> None:
+        """Call this in so many seconds, unless another is set, or it is closed."""
+        if not self._closed:
+            self._shared.timers.set(self._key, delay, callback)
+
+    def cancel_timer(self) -> None:
+        self._shared.timers.cancel(self._key)
+
+    # --- what the poller calls ------------------------------------------------------------------
+
+    def readable(self) -> None:
+        try:
+            buffer = self._shared.buffer
+            count = self._sock.recv_into(buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.close()
+            return
+        if count and self._finishing:
+            return  # it is too late for that
+        try:
+            if count == 0:
+                self._end_came()
+            elif self._tls is None:
+                self.received(buffer[:count].tobytes())
+            else:
+                self._decrypt(self._tls, buffer[:count])
+        except Exception:
+            # An error of ours must not end everybody's server.
+            _log.exception("a connection is closed by an error of the server's own")
+            self.close()
+
+    def writable(self) -> None:
+        backlog = self._backlog
+        if backlog is None:
+            return
+        sent = self._try_send(backlog[:_READ_BYTES])
+        if self._closed:
+            return
+        del backlog[:sent]
+        if backlog:
+            self._shared.timers.set(self._key + 1, self._shared.send_timeout, self.close)
+            return
+        self._backlog = None
+        self._shared.timers.cancel(self._key + 1)
+        self._want()
+        if self._finishing:
+            self._all_sent()
+        else:
+            self.drained()
+
+    def _end_came(self) -> None:
+        if self._finishing:
+            self._keeps_open = False
+            if self._backlog is None:
                 self.close()
-                return
-            sent = self._try_send(bytes(self._backlog[:_READ_BYTES]))
-            del self._backlog[:sent]
-        if self._drained is not None:
-            self._drained.set()
-            self._drained = None
+            else:
+                self.pause()  # an end can be read for ever
+        else:
+            self.pause()
+            self.end_received()
 
-    def _try_send(self, data: bytes) -> int:
+    def _decrypt(self, tls: TlsLayer, data: memoryview) -> None:
+        try:
+            plain, is_end = tls.decrypt(data)
+        except TlsFault as fault:
+            self._write(fault.alert)
+            self.close()
+            return
+        if answer := tls.outgoing():
+            self._write(answer)
+        if plain and not self._closed:
+            self.received(plain)
+        if is_end and not self._closed:
+            self._end_came()
+
+    def _write(self, data: bytes) -> None:
+        if not data or self._closed:
+            return
+        if self._backlog is not None:
+            # Whatever it is, one message has room; it is the next that may have none.
+            if len(self._backlog) + len(data) > self._shared.backlog_bytes:
+                self.close()
+            else:
+                self._backlog += data
+            return
+        sent = self._try_send(data)
+        if sent < len(data) and not self._closed:
+            self._backlog = bytearray(memoryview(data)[sent:])
+            self._shared.timers.set(self._key + 1, self._shared.send_timeout, self.close)
+            self._want()
+
+    def _try_send(self, data: bytes | bytearray) -> int:
         try:
             return self._sock.send(data)
         except (BlockingIOError, InterruptedError):
@@ -138,8 +259,21 @@ class Wire:
             self.close()
             return 0
 
+    def _all_sent(self) -> None:
+        if not self._keeps_open:
+            self.close()
+            return
+        with contextlib.suppress(OSError):  # the far side was faster
+            self._sock.shutdown(socket.SHUT_WR)
+        self.resume()
 
-async def listen(host: str, port: int) -> trio.SocketListener:
+    def _want(self) -> None:
+        if not self._closed:
+            writes = self._backlog is not None
+            self._shared.poller.want(self._sock, reads=self._reads, writes=writes)
+
+
+async def listen(host: str, port: int) -> socket.socket:
     """A listener on the first address of ``host``.
 
     ``"::"`` is every address, IPv4 as well, as in Node; where IPv6 is missing, IPv4 alone.
@@ -159,12 +293,14 @@ async def listen(host: str, port: int) -> trio.SocketListener:
         address, family=family, backlog=_ACCEPT_BACKLOG, dualstack_ipv6=everywhere
     )
     sock.setblocking(False)
-    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    # Those it accepts inherit it: a message is one write, and none waits for the next.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
-def reachable(listener: trio.SocketListener) -> str:
+def reachable(listener: socket.socket) -> str:
     """Host and port, as in a URL, where this machine reaches a listener."""
-    host, port = listener.socket.getsockname()[:2]
+    host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = "127.0.0.1"  # all addresses: "::" has IPv4 as well
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

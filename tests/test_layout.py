@@ -94,8 +94,8 @@ CONFINED = {
     "webrtc": {"rtc.wrtc"},
     "trio_websocket": {"websocket"},
     "wsproto": {"websocket"},
-    "websockets": {"server", "wire"},
-    "h11": {"websocket", "server", "wire"},
+    "websockets": {"frames"},
+    "h11": {"websocket"},
     "cryptography": {"tls"},
     "prometheus_client": {"metrics"},
 }

@@ -121,6 +121,7 @@ def server_operations(
     return st.one_of(
         _calls("client_connected", targets, timed=True),
         _calls("receive_message", clients, said, timed=True),
+        _calls("client_heard", clients, timed=True),
         _calls("client_closed", clients),
         _calls("handle_timeout", timed=True),
         _calls("is_websocket", targets),

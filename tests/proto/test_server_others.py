@@ -73,3 +73,15 @@ def test_a_client_that_moved_to_another() -> None:
     server.client_moved(bob)
     assert commands(server) == []
     assert told(server, server.client_connected(target("bob"), 0.0)) == [{"type": "OPEN"}]
+
+
+def test_signs_of_life() -> None:
+    server = ServerProtocol(alive_timeout=10.0)
+    alice, bob = join(server, "alice"), join(server, "bob")
+    server.client_heard(alice, 6.0)
+    assert server.silent_since(5.0) == [bob]
+    server.handle_timeout(12.0)
+    assert server.is_registered(alice)
+    assert not server.is_registered(bob)
+    server.client_heard(bob, 12.0)
+    assert not server.is_registered(bob)

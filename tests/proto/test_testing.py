@@ -171,7 +171,11 @@ def test_operations_are_all_inputs_of_a_peer() -> None:
 
 def test_operations_are_all_inputs_of_a_server() -> None:
     assert (
-        drawn(server_operations(), ServerProtocol, OUT | {"next_forward", "statistics", "ids"})
+        drawn(
+            server_operations(),
+            ServerProtocol,
+            OUT | {"next_forward", "statistics", "ids", "is_registered", "silent_since"},
+        )
         == set()
     )
 

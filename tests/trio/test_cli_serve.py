@@ -87,11 +87,10 @@ async def test_a_port_that_is_none_is_a_usage_error() -> None:
         assert await process.wait() == 2
 
 
-@pytest.mark.parametrize("missing", ["h11", "websockets.server"])
-def test_without_its_libraries_the_server_names_the_extra(
-    monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    monkeypatch.delitem(sys.modules, "peerjs_trio.server")
-    monkeypatch.setitem(sys.modules, missing, None)
+def test_without_its_library_the_server_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("server", "server_connection", "frames"):
+        monkeypatch.delitem(sys.modules, f"peerjs_trio.{module}")
+    for module in ("websockets", "websockets.speedups", "websockets.utils"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r'pip install "peerjs-sansio\[server\]"'):
         __import__("peerjs_trio.server")
