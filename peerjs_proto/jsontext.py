@@ -59,7 +59,7 @@ def _load(text: str | bytes, bound: Callable[[str], int]) -> tuple[Any, int]:
         else:
             text = str(text, "utf-8")
         items = bound(text)
-        if r"\ud" in text or r"\uD" in text:
+        if _SURROGATE_ESCAPE.search(text):
             text = _ESCAPES.sub(_replace_lone_surrogate, text)
         return _DECODER.decode(text), items
     except DecodeError:
@@ -230,6 +230,7 @@ _INT_BOUND: Final = 10**308
 _STRINGS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 "A string, or an unended one to the end of the text: it always matches, so it is linear."
 _BRACKETS: Final = re.compile(r"[\[\]{}]")
+_SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD]")
 _ESCAPES: Final = re.compile(
     r"""\\(?: u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}
             | (?P<lone> u[dD][89a-fA-F][0-9a-fA-F]{2} )
