@@ -23,6 +23,7 @@ from bench import (
     throughput,
 )
 from bench.measure import MIN_ROUNDS
+from bench.server import idle, latency, relaying, requests
 from bench.table import Table
 
 
@@ -44,6 +45,10 @@ TABLES: Final[dict[str, Measure]] = {
     "memory": memory.measure,
     "browser": browser.measure,
     "lossy": lossy.measure,
+    "server-relaying": relaying.measure,
+    "server-latency": latency.measure,
+    "server-requests": requests.measure,
+    "server-idle": idle.measure,
 }
 
 ROUNDS: Final = {"throughput": 5, "browser": 5, "lossy": 5}

@@ -82,6 +82,23 @@ def _named(table: str, column: str, name: str) -> Figures:
     return figures
 
 
+def _of_server(table: str, column: str, **wanted: str) -> Figures:
+    """A column of the rows of our PeerServer."""
+
+    def figures(tables: Tables) -> Iterator[tuple[str, float]]:
+        for row in tables[table]:
+            if row["server"] == "ours" and all(row[name] == is_ for name, is_ in wanted.items()):
+                yield wanted.get("what", "ours"), row[column]
+
+    return figures
+
+
+def _memory_of_clients(tables: Tables) -> Iterator[tuple[str, float]]:
+    for row in tables["server-idle"]:
+        if row["server"] == "ours":
+            yield f"{row['clients']:,} clients", row["× npm's"]
+
+
 def _largest_growth(tables: Tables) -> Iterator[tuple[str, float]]:
     for row in tables["memory"]:
         for end in ("sender", "receiver"):
@@ -169,5 +186,45 @@ GOALS: Final = [
         "connect() with a dead STUN or TURN server: ms later than without",
         *("≤", 500.0, "connecting"),
         _later_by_dead_servers,
+    ),
+    Goal(
+        "PeerServer, CPU a relayed OFFER, flat out: × npm's",
+        *("≤", 1.0, "server-relaying"),
+        _of_server("server-relaying", "× npm's"),
+    ),
+    Goal(
+        "PeerServer, CPU a relayed OFFER, 1,000 a second: × npm's",
+        *("≤", 1.0, "server-latency"),
+        _of_server("server-latency", "× npm's"),
+    ),
+    Goal(
+        "PeerServer, relay at 1,000 a second, p50: × npm's",
+        *("≤", 1.0, "server-latency"),
+        _of_server("server-latency", "× npm's p50"),
+    ),
+    Goal(
+        "PeerServer, relay at 1,000 a second, p99: × npm's",
+        *("≤", 1.0, "server-latency"),
+        _of_server("server-latency", "× npm's p99"),
+    ),
+    Goal(
+        "PeerServer, registrations a second: × npm's",
+        *("≥", 2.0, "server-requests"),
+        _of_server("server-requests", "× npm's", what="registered"),
+    ),
+    Goal(
+        "PeerServer, ids a second: × npm's",
+        *("≥", 2.0, "server-requests"),
+        _of_server("server-requests", "× npm's", what="GET /peerjs/id, kept alive"),
+    ),
+    Goal(
+        "PeerServer, ids a second: × npm's",
+        *("≥", 2.0, "server-requests"),
+        _of_server("server-requests", "× npm's", what="GET /peerjs/id, a connection each"),
+    ),
+    Goal(
+        "PeerServer, memory an idle client: × npm's",
+        *("≤", 0.5, "server-idle"),
+        _memory_of_clients,
     ),
 ]

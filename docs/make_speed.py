@@ -30,6 +30,10 @@ SECTIONS = {
     "lossy": "Delay and loss",
     "binarypack": "BinaryPack",
     "signaling": "Signaling",
+    "server-relaying": "A PeerServer, relaying",
+    "server-latency": "A PeerServer, 1,000 messages a second",
+    "server-requests": "A PeerServer, arrivals",
+    "server-idle": "A PeerServer, idle clients",
 }
 """Headings of the tables, in the order of the page."""
 
