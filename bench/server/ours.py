@@ -1,21 +1,44 @@
-"""Our PeerServer, with room for any load. It prints its port, and ends when stdin does."""
+"""Our PeerServer, with room for any load: ``python -m bench.server.ours [--profile]``.
+
+It prints its port, ends when stdin does, and then prints its profile.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import Final
 
 import trio
 
+from bench.server.sampler import sampling
 from peerjs_proto.server_io import ServerLimits
 from peerjs_trio import open_server
 
 
 async def main() -> None:
-    limits = ServerLimits(sockets=100_000)
-    async with open_server(concurrent_limit=100_000, limits=limits) as server:
+    async with open_server(concurrent_limit=_MANY, limits=_ROOM) as server:
         print(server.port, flush=True)
         await trio.lowlevel.wait_readable(sys.stdin)
 
 
+_MANY: Final = 10_000_000
+
+# All clients have one address. The rules stay in force, and are kept account of; nobody meets one.
+_ROOM: Final = ServerLimits(
+    sockets=_MANY,
+    connections_per_network=_MANY,
+    messages_per_second=_MANY,
+    message_burst=_MANY,
+    messages_per_second_from_network=_MANY,
+    message_burst_from_network=_MANY,
+)
+
+
 if __name__ == "__main__":
-    trio.run(main)
+    if "--profile" in sys.argv:
+        with sampling() as profile:
+            trio.run(main)
+        print(json.dumps(profile))
+    else:
+        trio.run(main)

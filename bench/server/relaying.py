@@ -8,10 +8,10 @@ from bench.server.rig import KINDS, Rig, run_rigs
 from bench.server.turns import Figures, each, in_turns
 from bench.table import Table
 
-__all__ = ["CLIENTS", "measure"]
+__all__ = ["CLIENTS", "UNDER_WAY", "measure"]
 
 CLIENTS: Final = 200
-_UNDER_WAY: Final = 64
+UNDER_WAY: Final = 64
 "Messages that the server has, or that are on their way: 16 and 256 give the same."
 
 
@@ -19,7 +19,7 @@ def measure(rounds: int, *, quick: bool = False) -> Table:
     seconds = 0.1 if quick else 1.0
 
     def sample(rig: Rig) -> Figures:
-        relayed = rig.ask("relay", seconds=seconds, under_way=_UNDER_WAY)
+        relayed = rig.ask("relay", seconds=seconds, under_way=UNDER_WAY)
         return each(relayed, relayed.found["messages"])
 
     with run_rigs(clients=CLIENTS, rest=0.1 if quick else 1.0) as rigs:
@@ -35,7 +35,7 @@ def measure(rounds: int, *, quick: bool = False) -> Table:
         for kind in KINDS
     ]
     return Table(
-        f"OFFERs of 2 KB relayed between random pairs of {CLIENTS} clients, {_UNDER_WAY} under way",
+        f"OFFERs of 2 KB relayed between random pairs of {CLIENTS} clients, {UNDER_WAY} under way",
         [
             *("server", "µs of CPU a message", "× npm's", "a second", "× npm's a second"),
             *("server, % of a core", "load, % of a core"),

@@ -36,6 +36,7 @@ class Server:
         self.kind = kind
         self.port = port
         self.pid = process.pid
+        self._process = process
 
     def cpu(self) -> float:
         """Seconds that it has used so far, all threads and the kernel's work for it."""
@@ -45,6 +46,11 @@ class Server:
         """Its memory, in MiB."""
         rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return int(rollup.partition("\nPss:")[2].split()[0]) / 1024
+
+    def ended(self) -> Any:
+        """Have it end, and say what it has found out."""
+        said, _ = self._process.communicate()
+        return json.loads(said)
 
 
 _CPU_CLOCK: Final = 2
@@ -106,10 +112,10 @@ def run_rigs(*, clients: int, rest: float) -> Iterator[dict[str, Rig]]:
 
 
 @contextmanager
-def run_rig(kind: str) -> Iterator[Rig]:
+def run_rig(kind: str, *arguments: str) -> Iterator[Rig]:
     """A server of one of the :data:`KINDS`."""
     with ExitStack() as stack:
-        server = stack.enter_context(_start_server(kind))
+        server = stack.enter_context(_start_server(kind, *arguments))
         load = stack.enter_context(
             _start([sys.executable, "-m", "bench.server.load", str(server.port)])
         )
@@ -117,14 +123,14 @@ def run_rig(kind: str) -> Iterator[Rig]:
 
 
 @contextmanager
-def _start_server(kind: str) -> Iterator[Server]:
+def _start_server(kind: str, *arguments: str) -> Iterator[Server]:
     """Its process; gone at the end of the block."""
     environment = dict(os.environ)
     if kind == "npm":
         environment["NODE_PATH"] = str(install_node_modules())
         command = ["node", str(SCRIPT), "peer", json.dumps({"concurrent_limit": _MANY})]
     else:
-        command = [sys.executable, "-m", f"bench.server.{kind}"]
+        command = [sys.executable, "-m", f"bench.server.{kind}", *arguments]
     with _start(command, environment) as process:
         assert process.stdout is not None
         yield Server(kind, process, int(process.stdout.readline()))
