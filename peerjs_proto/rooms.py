@@ -29,12 +29,15 @@ from urllib.parse import unquote
 import attrs
 
 from . import jsontext
-from .addresses import network_of
+from .admission import same_secret
 from .errors import LocalProtocolError
-from .server_io import HttpReply, Refusal, ServerLimits
+from .server_http import HttpApi
+from .server_io import HttpReply, HttpRequest, Refusal, ServerLimits
 
 __all__ = [
+    "RoomApi",
     "RoomCall",
+    "RoomMode",
     "RoomRefusal",
     "RoomResult",
     "RoomRules",
@@ -43,7 +46,44 @@ __all__ = [
     "reply_to",
 ]
 
+RoomMode = Literal["off", "network", "named"]
 RoomAction = Literal["id", "join", "members", "leave"]
+
+
+class RoomApi:
+    """The rooms of one server, from request to reply; ``rules`` are None for none."""
+
+    def __init__(self, api: HttpApi, rules: RoomRules | None, store: Rooms) -> None:
+        self._api = api
+        self._rules = rules
+        self._store = store
+
+    def respond(self, request: HttpRequest, network: str) -> HttpReply | None:
+        """The answer to a request of the caller's network; None if it is about no room."""
+        read = self._read(request, network)
+        if isinstance(read, RoomCall):
+            return self.reply(request, read, self._store.perform(read))
+        return read and self._api.with_cors(read, request)
+
+    def call(self, request: HttpRequest, network: str) -> RoomCall | None:
+        """What a request asks, for another store than the one here; None for all others.
+
+        :meth:`respond` has the answer to those, as it has where there is no other store.
+        """
+        read = self._read(request, network)
+        return read if isinstance(read, RoomCall) else None
+
+    def reply(
+        self, request: HttpRequest, call: RoomCall, outcome: RoomResult | RoomRefusal
+    ) -> HttpReply:
+        """The answer to a call, with what a store said of it."""
+        return self._api.with_cors(reply_to(call, outcome), request)
+
+    def _read(self, request: HttpRequest, network: str) -> RoomCall | HttpReply | None:
+        segments = self._api.segments(request.target)
+        if self._rules is None or segments is None:
+            return None
+        return self._rules.read(request.method, segments, network)
 
 
 # --- calls and their answers -----------------------------------------------------------------
@@ -55,7 +95,7 @@ class RoomCall:
 
     action: RoomAction
     id: str
-    token: bytes = attrs.field(repr=False)
+    token: str = attrs.field(repr=False)
     room: str
     "For ``id`` it is the caller's own."
     is_open: bool
@@ -86,6 +126,17 @@ class RoomRefusal(enum.Enum):
 class RoomRules:
     """Reads requests: which calls there are, and whose room is which. It knows nobody."""
 
+    @classmethod
+    def of(cls, mode: RoomMode, key: str, secret: bytes, limits: ServerLimits) -> RoomRules | None:
+        """Those of a server, as its options say; None for a server without rooms.
+
+        Raises:
+            LocalProtocolError: for a mode there is not; and see below.
+        """
+        if mode not in ("off", "network", "named"):
+            raise LocalProtocolError(f"rooms are off, network or named, not {mode!r}")
+        return None if mode == "off" else cls(key, secret, named=mode == "named", limits=limits)
+
     def __init__(self, key: str, secret: bytes, *, named: bool, limits: ServerLimits) -> None:
         """
         Args:
@@ -105,42 +156,42 @@ class RoomRules:
         self._limits = limits
 
     def read(
-        self, method: str, segments: Sequence[str], address: str
+        self, method: str, segments: Sequence[str], network: str
     ) -> RoomCall | HttpReply | None:
         """The call a request makes, or the end of it; None if it is about no room at all.
 
         Args:
             segments: Of the path behind the server's own, as they came.
-            address: Of the caller; nothing where it is not known, which has no room.
+            network: The caller's (:func:`~peerjs_proto.addresses.network_of` its address); empty
+                where it is not known, which has no room.
         """
         match method, segments:
             case "GET" | "HEAD", [key, id, token, "room", "id"]:
-                return self._call("id", key, id, token, None, address)
+                return self._call("id", key, id, token, None, network)
             case "GET" | "HEAD", [key, id, token, "room", room, "members"]:
-                return self._call("members", key, id, token, room, address)
+                return self._call("members", key, id, token, room, network)
             case "POST", [key, id, token, "room", room, "join"]:
-                return self._call("join", key, id, token, room, address)
+                return self._call("join", key, id, token, room, network)
             case "POST", [key, id, token, "room", room, "leave"]:
-                return self._call("leave", key, id, token, room, address)
+                return self._call("leave", key, id, token, room, network)
         return None
 
     def _call(
-        self, action: RoomAction, key: str, id: str, token: str, room: str | None, address: str
+        self, action: RoomAction, key: str, id: str, token: str, room: str | None, network: str
     ) -> RoomCall | HttpReply:
         if unquote(key) != self._key:
             return _refused(401, Refusal.BAD_KEY.value, _HTML)
-        own = self._room_of(address)
+        own = self._room_of(network)
         asked = own if room is None else unquote(room)
         return RoomCall(
             action,
             unquote(id),
-            unquote(token).encode("utf-8", "surrogatepass"),
+            unquote(token),
             asked,
             is_open=asked != "" and (asked == own or (self._named and self._is_name(asked))),
         )
 
-    def _room_of(self, address: str) -> str:
-        network = network_of(address)
+    def _room_of(self, network: str) -> str:
         # SHA-1 for the length old clients know; as a keyed hash it is not broken.
         return hmac.new(self._secret, network.encode(), "sha1").hexdigest() if network else ""
 
@@ -148,11 +199,11 @@ class RoomRules:
         return len(room) <= self._limits.room_name_length and not _NETWORKS.fullmatch(room)
 
 
-def check_caller(call: RoomCall, token: bytes | None) -> RoomRefusal | None:
+def check_caller(call: RoomCall, token: str | None) -> RoomRefusal | None:
     """Whether the caller is who it says; ``token`` is that of the client with its id, if any."""
     if token is None:
         return RoomRefusal.UNKNOWN
-    return None if hmac.compare_digest(token, call.token) else RoomRefusal.BAD_TOKEN
+    return None if same_secret(token, call.token) else RoomRefusal.BAD_TOKEN
 
 
 def reply_to(call: RoomCall, outcome: RoomResult | RoomRefusal) -> HttpReply:
@@ -182,7 +233,7 @@ def reply_to(call: RoomCall, outcome: RoomResult | RoomRefusal) -> HttpReply:
 class Rooms:
     """Who is in which room, of the clients of one server."""
 
-    def __init__(self, token_of: Callable[[str], bytes | None], limits: ServerLimits) -> None:
+    def __init__(self, token_of: Callable[[str], str | None], limits: ServerLimits) -> None:
         """``token_of`` is the token of the client that has this id now, or None."""
         self._token_of = token_of
         self._limits = limits
@@ -209,11 +260,6 @@ class Rooms:
         """This client is off the server, and out of its rooms."""
         for room in list(self._rooms_of.get(id, ())):
             self._leave(id, room)
-
-    def clear(self) -> None:
-        """All clients are off."""
-        self._members.clear()
-        self._rooms_of.clear()
 
     def _join(self, call: RoomCall) -> RoomResult | RoomRefusal:
         if not call.is_open:

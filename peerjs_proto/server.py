@@ -30,6 +30,7 @@ from .admission import Admission, same_secret
 from .clients import Client, Clients
 from .endpoint import DEFAULT_KEY
 from .errors import DecodeError, LocalProtocolError
+from .rooms import RoomApi, RoomMode, RoomRules, Rooms
 from .server_http import HttpApi
 from .server_io import (
     DEFAULT_SERVER_LIMITS,
@@ -73,6 +74,8 @@ class ServerProtocol:
         reserved_ids: Mapping[str, str] = {},
         may_offer: Callable[[str, str], bool] | None = None,
         routes: Mapping[str, HttpReply] = {},
+        rooms: RoomMode = "off",
+        room_secret: bytes = b"",
         limits: ServerLimits = DEFAULT_SERVER_LIMITS,
     ) -> None:
         """
@@ -91,15 +94,23 @@ class ServerProtocol:
                 each message, so it should know at once. A pair neither of whom may dial the
                 other exchanges nothing, and who tries anyway gets EXPIRE.
             routes: Other things to GET, by path; they win over the API.
+            rooms: ``"network"`` lets clients find those of their own network
+                (:mod:`~peerjs_proto.rooms`); ``"named"`` has rooms for whoever knows a name too.
+            room_secret: What rooms' ids are made with; 16 bytes or more, and kept.
 
         Raises:
-            LocalProtocolError: for a key that cannot be part of a path, or a limit below zero.
+            LocalProtocolError: for a key that cannot be part of a path, a limit below zero, or
+                rooms without a secret.
         """
         if not key or "/" in key:
             raise LocalProtocolError("the key of a PeerServer is not empty and has no slash")
         if alive_timeout <= 0 or expire_timeout <= 0 or concurrent_limit < 0:
             raise LocalProtocolError("the timeouts and limits of a PeerServer are positive")
-        self._api = HttpApi(path, key, allow_discovery, cors, routes)
+        self._api = HttpApi(path, key, allow_discovery, cors, routes, has_rooms=rooms != "off")
+        self._rooms = Rooms(self._token_of, limits)
+        rules = RoomRules.of(rooms, key, room_secret, limits)
+        self.rooms: Final = RoomApi(self._api, rules, self._rooms)
+        "For whoever keeps rooms for several servers; here they are those of this one."
         self._admission = Admission(key, reserved_ids, limits)
         self._may_offer = may_offer
         self._alive_timeout = alive_timeout
@@ -249,6 +260,8 @@ class ServerProtocol:
 
     def _forget(self, client: Client, reason: Departure) -> None:
         self._clients.remove(client)
+        if reason is not Departure.REPLACED:  # else it is still there
+            self._rooms.gone(client.id)
         self._events.append(ClientGone(client.handle, client.id, reason))
 
     # --- messages -----------------------------------------------------------------------------
@@ -373,6 +386,7 @@ class ServerProtocol:
         found = self._clients.find(client)
         if found is not None:
             self._replace(found)
+            self._rooms.gone(found.id)
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -416,15 +430,20 @@ class ServerProtocol:
         Args:
             fresh_id: Makes an id for whoever asks for one; a UUID4 will do.
             network: Whose alone such an id is for ``limits.id_lease``; empty for whoever knows
-                it, which is enough where ids cannot be guessed.
+                it, which is enough where ids cannot be guessed. It has a room as well.
         """
-
+        if (reply := self.rooms.respond(request, network)) is not None:
+            return reply
         ids = self._clients.by_id
         return self._api.respond(
             request,
             ids=ids,
             give_id=lambda: self._admission.give_id(fresh_id, ids, network, now),
         )
+
+    def _token_of(self, id: str) -> str | None:
+        client = self._clients.by_id.get(id)
+        return None if client is None else client.token
 
 
 _OPEN: Final = messages.encode(messages.Open())

@@ -27,17 +27,27 @@ class HttpApi:
         allow_discovery: bool,
         cors: Collection[str] | None,
         routes: Mapping[str, HttpReply],
+        *,
+        has_rooms: bool = False,
     ) -> None:
         self._path = f"/{path.strip('/')}/" if path.strip("/") else "/"
         self._key = key
         self._allow_discovery = allow_discovery
         self._cors = cors
         self._routes = routes
+        self._methods = "GET,HEAD,POST" if has_rooms else "GET,HEAD"
 
     def is_websocket(self, target: str) -> bool:
         """Whether this is where clients open their WebSockets."""
         # The segment is the word peerjs whatever the key is.
         return split_target(target)[0] == f"{self._path}peerjs"
+
+    def segments(self, target: str) -> list[str] | None:
+        """The path's, behind the server's own and as they came; None if it is another's."""
+        path = split_target(target)[0]
+        if not f"{path}/".startswith(self._path):
+            return None
+        return path[len(self._path) :].removesuffix("/").split("/")
 
     def respond(
         self, request: HttpRequest, *, ids: Iterable[str], give_id: Callable[[], str | None]
@@ -47,15 +57,18 @@ class HttpApi:
         reads = request.method in ("GET", "HEAD")
         if reads and path in self._routes:
             return self._routes[path]
-        if not f"{path}/".startswith(self._path):
+        segments = self.segments(request.target)
+        if segments is None:
             return _NOT_FOUND
         if request.method == "OPTIONS":
-            return self._with_cors(_preflight(request), request)
-        reply = self._get(path, ids, give_id) if reads else _NOT_FOUND
-        return self._with_cors(reply, request)
+            return self.with_cors(self._preflight(request), request)
+        reply = self._get(segments, ids, give_id) if reads else _NOT_FOUND
+        return self.with_cors(reply, request)
 
-    def _get(self, path: str, ids: Iterable[str], give_id: Callable[[], str | None]) -> HttpReply:
-        match path[len(self._path) :].removesuffix("/").split("/"):
+    def _get(
+        self, segments: list[str], ids: Iterable[str], give_id: Callable[[], str | None]
+    ) -> HttpReply:
+        match segments:
             case [""]:
                 return _json(_DESCRIPTION)
             case [_, "id"]:  # for any key, as peer does: the WebSocket is where it counts
@@ -70,7 +83,13 @@ class HttpApi:
                 return _json(list(ids))
         return _NOT_FOUND
 
-    def _with_cors(self, reply: HttpReply, request: HttpRequest) -> HttpReply:
+    def _preflight(self, request: HttpRequest) -> HttpReply:
+        headers = {"Access-Control-Allow-Methods": self._methods}
+        if (asked := request.headers.get("access-control-request-headers")) is not None:
+            headers["Access-Control-Allow-Headers"] = asked
+        return HttpReply(204, headers=headers)
+
+    def with_cors(self, reply: HttpReply, request: HttpRequest) -> HttpReply:
         """Say which page may read this. Nothing here depends on cookies, so by default any."""
         headers = {**reply.headers, "Vary": "Origin, Access-Control-Request-Headers"}
         origin = request.headers.get("origin")
@@ -90,13 +109,6 @@ def split_target(target: str) -> tuple[str, str]:
 def _json(value: Any) -> HttpReply:
     body = jsontext.dumps(value).encode()
     return HttpReply(200, body, "application/json; charset=utf-8", _NO_STORE)
-
-
-def _preflight(request: HttpRequest) -> HttpReply:
-    headers = {"Access-Control-Allow-Methods": "GET,HEAD"}
-    if (asked := request.headers.get("access-control-request-headers")) is not None:
-        headers["Access-Control-Allow-Headers"] = asked
-    return HttpReply(204, headers=headers)
 
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}

@@ -111,10 +111,16 @@ def server_operations(
         st.builds("/peerjs?key=peerjs&id={}&token={}".format, peers, st.sampled_from("xy")),
         st.text(max_size=40),
     )
+    rooms = st.builds(
+        "/peerjs/{}/{}/room/{}".format,
+        peers,
+        st.sampled_from("xy"),
+        st.sampled_from(["id", "chess/join", "chess/members", "chess/leave"]),
+    )
     requests = st.builds(
         server_io.HttpRequest,
         st.sampled_from(["GET", "HEAD", "OPTIONS", "POST"]),
-        st.sampled_from(["/", "/peerjs/id", "/peerjs/peers", "/other"]) | targets,
+        st.sampled_from(["/", "/peerjs/id", "/peerjs/peers", "/other"]) | targets | rooms,
         st.dictionaries(st.sampled_from(["origin", "access-control-request-headers"]), st.text()),
     )
     said = texts(dst=peers) | hostile_texts(dst=peers)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerjs_proto.addresses import network_of
 from peerjs_proto.errors import LocalProtocolError
 from peerjs_proto.rooms import RoomCall, RoomResult, RoomRules, Rooms, check_caller, reply_to
 from peerjs_proto.server_io import HttpReply, ServerLimits
@@ -19,7 +20,7 @@ from peerjs_proto.server_io import HttpReply, ServerLimits
 SECRET = b"sixteen bytes or more"
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 LIMITS = ServerLimits(room_members=3, rooms_per_client=2, room_name_length=10)
-TOKENS = {id: f"{id}'s".encode() for id in ("alice", "bob", "carol", "dave")}
+TOKENS = {id: f"{id}'s" for id in ("alice", "bob", "carol", "dave")}
 
 HTML = "text/html; charset=utf-8"
 PLAIN = "text/plain; charset=utf-8"
@@ -31,7 +32,7 @@ class Site:
     """One server's rooms, and what its clients ask of them."""
 
     named: bool = False
-    tokens: dict[str, bytes] = attrs.field(factory=TOKENS.copy)
+    tokens: dict[str, str] = attrs.field(factory=TOKENS.copy)
     rules: RoomRules = attrs.field(init=False)
     rooms: Rooms = attrs.field(init=False)
 
@@ -44,7 +45,7 @@ class Site:
     ) -> HttpReply | None:
         token = quote(token or f"{id}'s", safe="")
         segments = f"my%20key/{quote(id)}/{token}/room/{path}".split("/")
-        call = self.rules.read(method, segments, address)
+        call = self.rules.read(method, segments, network_of(address))
         return reply_to(call, self.rooms.perform(call)) if isinstance(call, RoomCall) else call
 
     def body(self, method: str, path: str, id: str = "alice", address: str = HOME) -> str:
@@ -173,7 +174,7 @@ def test_a_secret_that_could_be_guessed() -> None:
 
 
 def test_tokens_are_in_no_repr() -> None:
-    call = RoomCall("join", "alice", b"secret", "room", is_open=True)
+    call = RoomCall("join", "alice", "secret", "room", is_open=True)
     assert "secret" not in repr(call)
 
 
@@ -214,8 +215,6 @@ def test_who_is_gone_is_in_no_room() -> None:
     site.rooms.gone("carol")
     assert site.body("GET", "x/members") == '["bob"]'
     assert site.body("GET", "y/members") == "[]"
-    site.rooms.clear()
-    assert site.body("GET", "x/members", "bob") == "[]"
 
 
 @given(

@@ -12,6 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from peerjs_proto.server import ServerProtocol
 from peerjs_proto.server_io import (
     CloseClient,
+    HttpReply,
+    HttpRequest,
     ServerCommand,
     ServerEvent,
     ServerLimits,
@@ -42,11 +44,18 @@ class ServerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.server = ServerProtocol(concurrent_limit=4, alive_timeout=8.0, limits=LIMITS)
+        self.server = ServerProtocol(
+            concurrent_limit=4,
+            alive_timeout=8.0,
+            rooms="named",
+            room_secret=b"sixteen bytes or more",
+            limits=LIMITS,
+        )
         self.now = 0.0
         self.clients: dict[int, ModelClient] = {}
         self.queues: dict[str, tuple[float, list[tuple[str, str]]]] = {}
         self.handles: list[int] = []
+        self.room: list[str] = []
 
     def expect(self, *expected: tuple[int, str | None]) -> None:
         """That these are all commands: a message by its type and src, or a close (None)."""
@@ -199,6 +208,31 @@ class ServerMachine(RuleBasedStateMachine):
                     if sender is not None:
                         said.append((sender, f"EXPIRE {id}"))
         self.expect(*said)
+
+    def ask_of_room(self, method: str, id: str, token: str, action: str) -> HttpReply:
+        request = HttpRequest(method, f"/peerjs/{id}/{token}/room/chess/{action}")
+        return self.server.respond(request, fresh_id=lambda: "f", now=self.now, network="192.0.2.1")
+
+    @rule(id=IDS, token=TOKENS, action=st.sampled_from(["join", "leave"]))
+    def join_or_leave(self, id: str, token: str, action: str) -> None:
+        reply = self.ask_of_room("POST", id, token, action)
+        handle = self.handle_of(id)
+        if handle is None or self.clients[handle].token != token:
+            assert reply.status == 401
+        elif action == "leave":
+            assert json.loads(reply.body) == {"wasInRoom": id in self.room}
+            self.room = [other for other in self.room if other != id]
+        else:
+            self.room += [] if id in self.room else [id]
+            assert json.loads(reply.body) == {"clientsIds": self.room}
+        self.expect()
+
+    @invariant()
+    def in_a_room_is_who_joined_and_is_still_there(self) -> None:
+        self.room = [id for id in self.room if self.handle_of(id) is not None]
+        for client in self.clients.values():
+            reply = self.ask_of_room("GET", client.id, client.token, "members")
+            assert json.loads(reply.body) == self.room
 
     @invariant()
     def it_holds_what_the_model_holds(self) -> None:
