@@ -117,6 +117,17 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def attacks(session: nox.Session) -> None:
+    """Attack our PeerServer and npm's: what becomes of them, and in how much memory.
+
+    After --: parts of names, --server ours, --write for docs/attacks.md.
+    """
+    provide(session, BROWSER)
+    session.install("-e", ".[all]", *group("test"))
+    session.run("python", "-m", "tests.attacks", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Connect and close, and lose the server, for an hour and more: does anything grow?
 

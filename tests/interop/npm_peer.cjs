@@ -7,8 +7,11 @@ PeerServer({ host: "127.0.0.1", port: 0, ...JSON.parse(process.argv[3]) }, (serv
   console.log(server.address().port);
 });
 
-// What npm's own command line does: one client's nonsense must not end the server.
-process.on("uncaughtException", (error) => console.error(String(error)));
+// What npm's own command line does: one client's nonsense must not end the server. A program of
+// somebody's, with the package in it, has no such line.
+if (process.argv[4] !== "embedded") {
+  process.on("uncaughtException", (error) => console.error(String(error)));
+}
 
 // Whoever started us holds our stdin: should they be killed, we go with them.
 process.stdin.resume();

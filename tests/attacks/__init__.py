@@ -1,0 +1,1 @@
+"""Those who mean harm, against our PeerServer and npm's: what happens, and what it costs."""
