@@ -3,7 +3,12 @@
 
 const { PeerServer } = require(process.argv[2]);
 
-PeerServer({ host: "127.0.0.1", port: 0, ...JSON.parse(process.argv[3]) }, (server) => {
+const { ids, ...options } = JSON.parse(process.argv[3]);
+if (ids) {
+  options.generateClientId = () => ids.shift();
+}
+
+PeerServer({ host: "127.0.0.1", port: 0, ...options }, (server) => {
   console.log(server.address().port);
 });
 

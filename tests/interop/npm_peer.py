@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -43,15 +43,18 @@ async def open_npm_peer(
     alive_timeout: float = 60.0,
     expire_timeout: float = 5.0,
     concurrent_limit: int = 5000,
+    cors: Sequence[str] | None = None,
+    generate_client_id: Callable[[], str] | None = None,
     package: str = "peer",
 ) -> AsyncIterator[NpmPeer]:
     """Run npm peer on a port of its own choice. Should it die before its time, that raises.
 
-    The arguments are those of :func:`peerjs_trio.open_server`, times in seconds; ``package`` is
-    the version, by its name in :data:`tests.interop.npm.PINS`.
+    The arguments are those of :func:`peerjs_trio.open_server`, times in seconds, and a function
+    is asked for three ids in advance; ``package`` is the version, by its name in
+    :data:`tests.interop.npm.PINS`.
     """
     node = find_program("node", install="install Node.js 20 or newer")
-    options = {
+    options: dict[str, Any] = {
         "path": path,
         "key": key,
         "allow_discovery": allow_discovery,
@@ -59,6 +62,10 @@ async def open_npm_peer(
         "expire_timeout": expire_timeout * 1000,
         "concurrent_limit": concurrent_limit,
     }
+    if cors is not None:
+        options["corsOptions"] = {"origin": list(cors)}
+    if generate_client_id is not None:
+        options["ids"] = [generate_client_id() for _ in range(3)]
     start = partial(
         trio.run_process,
         [node, str(SCRIPT), package, json.dumps(options)],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import urlencode, urlsplit
 
@@ -16,7 +16,16 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from tests.interop.websocket import hang_up, open_websocket
 
-__all__ = ["Client", "Reply", "Server", "StartServer", "WhichServer", "open_client", "request"]
+__all__ = [
+    "Client",
+    "Reply",
+    "Server",
+    "StartServer",
+    "WhichServer",
+    "fence",
+    "open_client",
+    "request",
+]
 
 WhichServer = Literal["npm", "ours"]
 
@@ -43,6 +52,8 @@ class StartServer(Protocol):
         alive_timeout: float = 60.0,
         expire_timeout: float = 5.0,
         concurrent_limit: int = 5000,
+        cors: Sequence[str] | None = None,
+        generate_client_id: Callable[[], str] | None = None,
     ) -> AbstractAsyncContextManager[Server]: ...
 
 
@@ -53,10 +64,11 @@ async def open_client(
     *,
     token: str | None = "token",
     key: str | None = "peerjs",
+    more: str = "",
 ) -> AsyncIterator[Client]:
-    """A client's WebSocket; None leaves a parameter out."""
+    """A client's WebSocket; None leaves a parameter out, ``more`` is put behind them."""
     given = {"key": key, "id": id, "token": token}
-    query = urlencode({name: value for name, value in given.items() if value is not None})
+    query = urlencode({name: value for name, value in given.items() if value is not None}) + more
     url = f"{server.url.replace('http', 'ws', 1)}peerjs?{query}"
     async with open_websocket(url) as socket:
         yield Client(socket)
@@ -66,9 +78,11 @@ async def open_client(
 class Client:
     _socket: WebSocketConnection
 
-    async def send(self, message: str | dict[str, Any]) -> None:
-        text = message if isinstance(message, str) else json.dumps(message)
-        await self._socket.send_message(text)
+    async def send(self, message: str | bytes | dict[str, Any], *, or_closed: bool = False) -> None:
+        """Text, binary, or a value as JSON; ``or_closed`` if the server may have closed."""
+        whole = json.dumps(message) if isinstance(message, dict) else message
+        with suppress(*[ConnectionClosed] if or_closed else []):
+            await self._socket.send_message(whole)
 
     async def receive(self) -> Any:
         with trio.fail_after(_PATIENCE):
@@ -84,6 +98,18 @@ class Client:
     async def hang_up(self) -> bool:
         """Close; whether the server answered that as it should."""
         return await hang_up(self._socket)
+
+
+async def fence(client: Client, id: str, *, opens: bool = False) -> None:
+    """Everything the client sent is done with, and nothing has come that was not asked for.
+
+    ``opens`` if an OPEN comes first.
+    """
+    if opens:
+        assert await client.receive() == {"type": "OPEN"}
+    await client.send({"type": "OFFER", "dst": id, "payload": "fence"})
+    arrived = {"type": "OFFER", "src": id, "dst": id, "payload": "fence"}
+    assert await client.receive() == arrived
 
 
 @attrs.frozen
