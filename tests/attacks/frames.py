@@ -27,6 +27,11 @@ __all__ = ["FRAMES"]
 _MIB: Final = 1 << 20
 
 
+def _heartbeat(size: int) -> bytes:
+    """A message that either server takes, in so many bytes."""
+    return b'{"type":"HEARTBEAT"}'.ljust(size)
+
+
 def _sends(*pieces: bytes) -> Callable[[Target], Awaitable[str]]:
     """A registered client that sends this, and is asked what has become of it."""
 
@@ -41,7 +46,8 @@ def _sends(*pieces: bytes) -> Callable[[Target], Awaitable[str]]:
 async def _hundred_mebibytes(target: Target) -> str:
     """A message as large as npm's `ws` takes by default, in one frame."""
     async with open_client(target, "attacker") as wire:
-        await wire.send(frame(TEXT, length=100 * _MIB), *[b" " * _MIB] * 100)
+        first = _heartbeat(_MIB)
+        await wire.send(frame(TEXT, length=100 * _MIB), first, *[b" " * _MIB] * 99)
         return await wire.fate(10)
 
 
@@ -54,15 +60,15 @@ async def _fragments_without_end(target: Target) -> str:
 
 async def _empty_fragments(target: Target) -> str:
     async with open_client(target, "attacker") as wire:
-        await wire.send(frame(TEXT, b'"', fin=False))
+        await wire.send(frame(TEXT, _heartbeat(20), fin=False))
         await wire.send(*[frame(CONTINUATION, fin=False) * 10_000] * 20)
-        await wire.send(frame(CONTINUATION, b'"'))
+        await wire.send(frame(CONTINUATION))
         return await wire.fate(10)
 
 
 async def _byte_by_byte(target: Target) -> str:
     async with open_client(target, "attacker") as wire:
-        for byte in frame(TEXT, b" " * 500):
+        for byte in frame(TEXT, _heartbeat(500)):
             if not await wire.send(bytes([byte])):
                 break
         return await wire.fate()
@@ -71,7 +77,7 @@ async def _byte_by_byte(target: Target) -> str:
 async def _small_pieces(target: Target) -> str:
     """Whoever copies what there is at each piece copies 300 MiB."""
     async with open_client(target, "attacker") as wire:
-        whole = frame(TEXT, b" " * 250_000)
+        whole = frame(TEXT, _heartbeat(250_000))
         for start in range(0, len(whole), 100):
             await wire.send(whole[start : start + 100])
             await trio.lowlevel.checkpoint()

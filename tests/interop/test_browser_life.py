@@ -7,9 +7,12 @@ import trio
 
 from peerjs_trio import IdTaken, PeerUnavailable, open_peer
 from peerjs_trio.rtc.choice import EngineName
+from tests.interop.chromium import Browser
 from tests.interop.devtools import JavaScriptError
+from tests.interop.differences import OPEN_AFTER_TAKEOVER
 from tests.interop.ends import DIALLERS, Dialler, Pair
-from tests.interop.lab import Collected
+from tests.interop.lab import Collected, open_lab
+from tests.interop.servers import StartServer, WhichServer, open_client
 from tests.interop.values import UNDEFINED, numbered
 
 pytestmark = [pytest.mark.trio, pytest.mark.browser]
@@ -91,6 +94,21 @@ async def test_connections_outlive_the_pages_registration(pair: Pair) -> None:
     _, second = await pair.connect("python")
     assert second.is_open
     assert connection.is_open
+
+
+async def test_a_page_that_is_back_before_it_was_missed(
+    start_server: StartServer, which: WhichServer, browser: Browser, site: str
+) -> None:
+    # Its older socket looks alive to the server, as where a laptop slept or a network changed.
+    async with (
+        start_server() as server,
+        open_client(server, "page", token="secret") as older,
+        open_lab(browser, site) as page,
+    ):
+        assert await older.receive() == {"type": "OPEN"}
+        await page.start(server.url, id="page", token="secret")
+        opened = await page.heard("open", within=10 if OPEN_AFTER_TAKEOVER.of(which) else 1)
+        assert (opened is not None) is OPEN_AFTER_TAKEOVER.of(which)
 
 
 # --- the end ---------------------------------------------------------------------------------
