@@ -22,16 +22,19 @@ class Client:
     token: str = attrs.field(repr=False)
     network: str
     seen: float
-    "When it last sent anything."
+    "When it last sent anything, or may do so again."
     _spending: Spending
     _neighbours: Spending | None
     "What its network has spent, where that counts."
 
     def spend(self, now: float) -> float:
         """It has sent a message; seconds until the next one is welcome."""
-        self.seen = now
         pause = self._spending.spend(now)
-        return pause if self._neighbours is None else max(pause, self._neighbours.spend(now))
+        if self._neighbours is not None:
+            pause = max(pause, self._neighbours.spend(now))
+        # Whoever is left unread cannot be heard: that is no silence of its own.
+        self.seen = now + pause
+        return pause
 
 
 class Clients:

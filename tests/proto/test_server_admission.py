@@ -145,6 +145,19 @@ def test_who_sends_too_fast_is_left_unread_and_loses_nothing() -> None:
     assert server.receive_message(alice, message("HEARTBEAT"), 9.0) == 0.0
 
 
+def test_who_is_left_unread_is_not_silent() -> None:
+    limits = ServerLimits(messages_per_second=1.0, message_burst=1)
+    server = ServerProtocol(limits=limits, alive_timeout=5.0)
+    alice = join(server, "alice")
+    pauses = [server.receive_message(alice, message("HEARTBEAT"), 1.0) for _ in range(10)]
+    assert pauses[-1] == pytest.approx(9.0)
+    for now in (6.0, 14.9):
+        server.handle_timeout(now)
+        assert server.statistics().clients == 1
+    server.handle_timeout(15.9)
+    assert server.statistics().clients == 0
+
+
 def test_a_network_has_a_rate_of_its_own() -> None:
     limits = ServerLimits(messages_per_second_from_network=10.0, message_burst_from_network=2)
     server = ServerProtocol(limits=limits)
