@@ -424,13 +424,15 @@ class ServerProtocol:
         fresh_id: Callable[[], str],
         now: float,
         network: str = "",
+        guessable: bool = False,
     ) -> HttpReply:
         """The answer to any HTTP request but those for a WebSocket.
 
         Args:
             fresh_id: Makes an id for whoever asks for one; a UUID4 will do.
-            network: Whose alone such an id is for ``limits.id_lease``; empty for whoever knows
-                it, which is enough where ids cannot be guessed. It has a room as well.
+            network: Whose the request is; it has a room.
+            guessable: Whether others could find out such an id. Then it is for those of the
+                same network alone, for ``limits.id_lease``; else for whoever knows it.
         """
         if (reply := self.rooms.respond(request, network)) is not None:
             return reply
@@ -438,7 +440,9 @@ class ServerProtocol:
         return self._api.respond(
             request,
             ids=ids,
-            give_id=lambda: self._admission.give_id(fresh_id, ids, network, now),
+            give_id=lambda: self._admission.give_id(
+                fresh_id, ids, network if guessable else "", now
+            ),
         )
 
     def _token_of(self, id: str) -> str | None:

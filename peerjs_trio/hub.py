@@ -101,8 +101,8 @@ class Bus(Protocol):
         """Deliver a message to wherever its destination is. Does not wait."""
         ...
 
-    async def ids(self) -> list[str]:
-        """Everyone who is registered anywhere."""
+    async def respond(self, hub: Hub, request: HttpRequest, network: str) -> HttpReply | None:
+        """The answer to what no server knows alone: ids and rooms; None for anything else."""
         ...
 
 
@@ -259,8 +259,22 @@ class Hub:
 
     # --- HTTP ---------------------------------------------------------------------------------
 
-    def respond(self, request: HttpRequest, address: str) -> HttpReply:
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether :meth:`respond` has nobody to ask, so that :meth:`respond_now` will do."""
+        return self._bus is None
+
+    async def respond(self, request: HttpRequest, address: str) -> HttpReply:
         """The answer to any request but those for a WebSocket."""
+        if self._bus is not None:
+            network = self._network(address, request.headers)
+            reply = await self._bus.respond(self, request, network)
+            if reply is not None:
+                return reply
+        return self.respond_now(request, address)
+
+    def respond_now(self, request: HttpRequest, address: str) -> HttpReply:
+        """The same, where :attr:`answers_at_once`; from this server alone."""
         page = self.pages.get(split_target(request.target)[0])
         if page is not None and request.method in ("GET", "HEAD"):
             return page(request)
@@ -268,8 +282,9 @@ class Hub:
             request,
             fresh_id=self._fresh_id,
             now=anyio.current_time(),
-            # Ids of the default kind cannot be guessed: to know one is to have been given it.
-            network=self._network(address, request.headers) if self._generate_client_id else "",
+            network=self._network(address, request.headers),
+            # UUIDs are not: to know one is to have been given it.
+            guessable=self._generate_client_id is not None,
         )
 
     def _health(self, request: HttpRequest) -> HttpReply:

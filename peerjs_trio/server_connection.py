@@ -32,7 +32,15 @@ __all__ = ["Connection"]
 class Connection(Wire):
     """A wire, and what is said over it."""
 
-    __slots__ = ("_address", "_client", "_frames", "_has_closed", "_server", "_unread")
+    __slots__ = (
+        "_address",
+        "_client",
+        "_frames",
+        "_has_closed",
+        "_is_asking",
+        "_server",
+        "_unread",
+    )
 
     def __init__(
         self,
@@ -49,6 +57,7 @@ class Connection(Wire):
         self._frames: FrameReader | None = None
         self._client = 0
         self._has_closed = False
+        self._is_asking = False
         self._await_head()
 
     # --- what the wire says -------------------------------------------------------------------
@@ -85,9 +94,13 @@ class Connection(Wire):
     def _await_head(self) -> None:
         self.set_timer(self._server.limits.head_timeout, self._finish)
 
+    @property
+    def _reads_requests(self) -> bool:
+        # While an answer is unsent, or what comes is a WebSocket's, there is no next one.
+        return not (self._is_asking or self.closed or self.is_sending or self._frames is not None)
+
     def _serve_requests(self) -> None:
-        # While an answer is unsent, or what comes is another's to read, there is no next one.
-        while self._unread and not self.closed and not self.is_sending and self._frames is None:
+        while self._unread and self._reads_requests:
             try:
                 found = read_head(self._unread, self._server.limits.head_bytes)
             except BadRequest as fault:
@@ -100,9 +113,23 @@ class Connection(Wire):
             self._unread = self._unread[end:]
             if head.wants_websocket:
                 self._open_websocket(head)
+            elif self._server.hub.answers_at_once:
+                self._reply(head, self._server.hub.respond_now(head.request, self._address))
             else:
-                reply = self._server.hub.respond(head.request, self._address)
-                self._answer(reply, with_body=head.request.method != "HEAD", is_last=head.is_last)
+                self._is_asking = True
+                self.cancel_timer()
+                self.pause()
+                self._server.start_soon(self._ask, head)
+
+    async def _ask(self, head: Head) -> None:
+        reply = await self._server.hub.respond(head.request, self._address)
+        self._is_asking = False
+        self._reply(head, reply)
+        self.resume()
+        self._serve_requests()
+
+    def _reply(self, head: Head, reply: HttpReply) -> None:
+        self._answer(reply, with_body=head.request.method != "HEAD", is_last=head.is_last)
 
     def _answer(self, reply: HttpReply, *, with_body: bool = True, is_last: bool = False) -> None:
         self.send(reply_bytes(reply, with_body=with_body, is_last=is_last))

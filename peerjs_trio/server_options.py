@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypedDict, Unpack
 
 from peerjs_proto.addresses import Proxies
+from peerjs_proto.rooms import RoomMode
 from peerjs_proto.server import ServerProtocol
 from peerjs_proto.server_io import HttpReply, ServerLimits
 
@@ -42,6 +43,11 @@ class ServerOptions(TypedDict, total=False):
     routes: Mapping[str, HttpReply]
     """Other things to GET, by path, such as the page that uses the server:
     ``{"/": HttpReply(200, page, "text/html; charset=utf-8")}``. They win over the API."""
+    rooms: RoomMode
+    """``"network"`` lets clients find those of their own network (:mod:`peerjs_proto.rooms`),
+    ``"named"`` also has rooms for whoever knows their names; ``"off"``."""
+    room_secret: bytes
+    "What rooms' ids are made with: 16 bytes or more, the same after a restart."
     limits: ServerLimits
     "Every bound on what clients can make the server hold."
     authorize: Authorize | None

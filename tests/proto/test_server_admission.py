@@ -29,6 +29,7 @@ def give(server: ServerProtocol, *fresh: str, network: str = "", now: float = 0.
         fresh_id=lambda: next(ids, fresh[-1]),
         now=now,
         network=network,
+        guessable=True,
     )
     return reply.body.decode() if reply.status == 200 else None
 
