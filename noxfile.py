@@ -19,7 +19,13 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 CHECKED = [
     *("peerjs_proto", "peerjs_trio", "tests", "examples", "bench", "fuzz"),
-    *("docs/conf.py", "docs/make_speed.py", "docs/make_states.py", "docs/speed_plots.py"),
+    *(
+        "docs/conf.py",
+        "docs/make_options.py",
+        "docs/make_speed.py",
+        "docs/make_states.py",
+        "docs/speed_plots.py",
+    ),
     "noxfile.py",
 ]
 
@@ -157,6 +163,13 @@ def states(session: nox.Session) -> None:
     """Make docs/states.md from the tables. ``-- --check`` fails if it is stale."""
     session.install("-e", ".")
     session.run("python", "docs/make_states.py", *session.posargs)
+
+
+@nox.session
+def options(session: nox.Session) -> None:
+    """Make docs/server-options.md from their table. ``-- --check`` fails if it is stale."""
+    session.install("-e", ".[server]")
+    session.run("python", "docs/make_options.py", *session.posargs)
 
 
 @nox.session

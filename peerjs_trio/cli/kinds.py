@@ -9,6 +9,9 @@ from typing import Any, Final
 
 import attrs
 
+from peerjs_proto.addresses import Proxies
+from peerjs_proto.errors import LocalProtocolError
+
 __all__ = [
     "FLAG",
     "HOOK",
@@ -107,14 +110,12 @@ def _take_hook(value: Any) -> str:
     return value
 
 
-def _take_proxies(value: Any) -> bool | str:
-    if isinstance(value, bool):
-        return value
-    return ",".join(_take_texts(value)) if isinstance(value, list) else _take_text(value)
-
-
-def _read_proxies(text: str) -> bool | str:
-    return _read_flag(text) if text in ("true", "false") else _take_text(text)
+def _take_proxies(value: Any) -> Proxies:
+    text = ",".join(_take_texts(value)) if isinstance(value, list) else str(value).lower()
+    try:
+        return Proxies.parse(text)
+    except LocalProtocolError as error:
+        raise _not_allowed(value) from error
 
 
 def _not_allowed(value: Any) -> ValueError:
@@ -127,7 +128,7 @@ PATH: Final = Kind("FILE", "the name of a file", _take_text, _take_text)
 FLAG: Final = Kind("", "true or false", _read_flag, _take_flag)
 TABLE: Final = Kind("", "texts by names", _take_table, _take_table)
 HOOK: Final = Kind("MODULE:FUNCTION", "a text like module:function", _take_hook, _take_hook)
-PROXIES: Final = Kind("NETWORK", "true, false or a list of networks", _read_proxies, _take_proxies)
+PROXIES: Final = Kind("NETWORK", "true, false or a list of networks", _take_proxies, _take_proxies)
 PORT: Final = number("PORT", most=65535)
 SECONDS: Final = number("SECONDS", whole=False)
 MILLISECONDS: Final = number("MILLISECONDS", whole=False, scale=1000)

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
+from peerjs_proto.addresses import Proxies
 from peerjs_proto.server_io import DEFAULT_SERVER_LIMITS, ServerLimits
 from peerjs_trio.cli.config import ConfigError, Settings, gather
 from peerjs_trio.cli.options import OPTIONS, add_arguments
@@ -63,10 +64,10 @@ def file(tmp_path: Path) -> Path:
         ("--no-allow_discovery", "allow_discovery", False),
         ("--no-allow-discovery", "allow_discovery", False),
         ("--allow_discovery --no-allow_discovery", "allow_discovery", False),
-        ("--proxied", "proxied", True),
-        ("--proxied true", "proxied", True),
-        ("--no-proxied", "proxied", False),
-        ("--proxied 10.0.0.0/8", "proxied", "10.0.0.0/8"),
+        ("--proxied", "proxied", Proxies.parse("true")),
+        ("--proxied true", "proxied", Proxies.parse("true")),
+        ("--no-proxied", "proxied", Proxies()),
+        ("--proxied 10.0.0.0/8,::1", "proxied", Proxies.parse("10.0.0.0/8,::1")),
         ("--cors https://a.example", "cors", ["https://a.example"]),
         ("--cors a b --port 1", "cors", ["a", "b"]),
         ("--cors a --cors b", "cors", ["a", "b"]),
@@ -170,6 +171,8 @@ def test_every_option_can_stand_in_the_file(file: Path) -> None:
         ("key = ''", "key: a text, not ''"),
         ("allow_discovery = 1", "allow_discovery: true or false, not 1"),
         ("cors = 'https://a'", "cors: a list of texts, not 'https://a'"),
+        ("proxied = 'nginx'", "proxied: true, false or a list of networks, not 'nginx'"),
+        ("proxied = ['10.0.0.0/33']", "proxied: true, false or a list of networks"),
         ("cors = [1]", "cors: a list of texts"),
         ("authorize = 'module'", "authorize: a text like module:function, not 'module'"),
         ("log_format = 'xml'", """log_format: "text" or "json", not 'xml'"""),
