@@ -61,7 +61,6 @@ class ServerMetrics(Collector):
         self._refusals: Counter[str] = Counter()
         self._departures: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
-        self._answers: Counter[str] = Counter()
         self._expired_queues = 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -82,10 +81,6 @@ class ServerMetrics(Collector):
                 self._faults[_word(fault)] += 1
             case QueueExpired():
                 self._expired_queues += 1
-
-    def answered(self, status: int) -> None:
-        """Count an HTTP answer."""
-        self._answers[f"{status // 100}xx"] += 1
 
     # --- telling ------------------------------------------------------------------------------
 
@@ -146,10 +141,6 @@ class ServerMetrics(Collector):
         yield _counter(
             *("peerserver_refused_messages", "Messages that went no further.", "reason"),
             _for_all(Fault, self._faults),
-        )
-        yield _counter(
-            *("peerserver_http_answers", "Answers to HTTP requests.", "status"),
-            {status: self._answers[status] for status in ("2xx", "3xx", "4xx", "5xx")},
         )
         if self._bus_healthy is not None:
             yield gauge(

@@ -1,6 +1,7 @@
-"""What systemd wants to know of a service: sd_notify(3), over the socket that it names.
+"""What systemd does for a service and wants to know of it: sd_listen_fds(3), sd_notify(3).
 
-A datagram each; the libraries for it are either older than Python 3.11, or need a compiler.
+Variables, and a datagram each; the libraries for them are older than Python 3.11, or need a
+compiler.
 """
 
 from __future__ import annotations
@@ -8,8 +9,35 @@ from __future__ import annotations
 import os
 import socket
 import time
+from typing import Final
 
-__all__ = ["notify_ready", "notify_reloading", "notify_stopping"]
+__all__ = ["listener", "notify_ready", "notify_reloading", "notify_stopping"]
+
+
+_FIRST: Final = 3
+"Behind standard input, output and error."
+
+
+def listener() -> socket.socket | None:
+    """The socket that systemd has opened for us (``peerjs.socket``); None if there is none.
+
+    Raises:
+        OSError: it is no socket that listens for TCP, or not the only one.
+    """
+    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
+    os.environ.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()):  # they are somebody else's, whose child we are
+        return None
+    if count != "1":
+        raise OSError(f"systemd has passed {count} sockets: one is what there is to listen on")
+    sock = socket.socket(fileno=_FIRST)
+    os.set_inheritable(_FIRST, False)
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(
+        socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+    ):
+        raise OSError("what systemd has passed does not listen: ListenStream= does")
+    sock.setblocking(False)
+    return sock
 
 
 def notify_ready(status: str) -> None:

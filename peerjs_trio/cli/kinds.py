@@ -43,19 +43,28 @@ class Kind:
     "From what TOML makes of it."
 
 
-def number(word: str, *, whole: bool = True, most: float = inf, scale: float = 1) -> Kind:
-    """A number from 0 to ``most``; what comes out is divided by ``scale``."""
+def number(
+    word: str, *, whole: bool = True, most: float = inf, scale: float = 1, none: bool = False
+) -> Kind:
+    """A number from 0 to ``most``; what comes out is divided by ``scale``.
 
-    def take(value: Any) -> float:
+    Args:
+        none: Whether 0 stands for None.
+    """
+
+    def take(value: Any) -> float | None:
         # True is a number in Python, but not in TOML.
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
             raise _not_allowed(value)
         if not 0 <= value <= most or not isfinite(value):
             raise _not_allowed(value)
+        if none and value == 0:
+            return None
         return value if scale == 1 else value / scale
 
     allowed = "a whole number" if whole else "a number"
     allowed += ", 0 or more" if most == inf else f", 0 to {most:g}"
+    allowed += "; 0 for none" if none else ""
     return Kind(word, allowed, lambda text: take(int(text) if whole else float(text)), take)
 
 

@@ -78,8 +78,8 @@ def _flag(name: str, help: str) -> Option:
 
 def _limit(name: str, help: str) -> Option:
     """A field of ServerLimits. Why its default is what it is stands there."""
-    whole = attrs.fields_dict(ServerLimits)[name].type in (int, "int")
-    kind = number("NUMBER", whole=whole)
+    type = str(attrs.fields_dict(ServerLimits)[name].type)
+    kind = number("NUMBER", whole="float" not in type, none="None" in type)
     return Option(name, kind, getattr(DEFAULT_SERVER_LIMITS, name), help, table="limits")
 
 
@@ -147,12 +147,9 @@ GROUPS: Final = (
         ),
     ),
     Group(
-        "More processes and machines",
+        "More machines",
         "",
-        (
-            Option("redis", TEXT, None, "URL of the Redis that servers find each other through"),
-            Option("workers", number("NUMBER"), 1, "processes that share the port"),
-        ),
+        (Option("redis", TEXT, None, "URL of the Redis by which servers are as one"),),
     ),
     Group(
         "Seen from outside",
@@ -166,7 +163,7 @@ GROUPS: Final = (
                 *("log_level", choice("debug", "info", "warning", "error"), "info"),
                 "info has every client, warning what is refused",
             ),
-            Option("stop_timeout", SECONDS, 10, "seconds after which stopping is cut short"),
+            Option("stop_timeout", SECONDS, 5, "seconds for all clients to leave, at the end"),
         ),
     ),
     Group(
@@ -200,6 +197,7 @@ GROUPS: Final = (
             _limit("send_timeout", "for how long a backlog may stand still"),
             _limit("head_bytes", "head of an HTTP request"),
             _limit("head_timeout", "until the head of a request is there"),
+            _limit("ping_interval", "silence after which a client is sent a WebSocket ping"),
             _limit("close_timeout", "for the far side to answer a close"),
         ),
     ),

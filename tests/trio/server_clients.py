@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import attrs
@@ -14,9 +14,8 @@ import pytest
 import trio
 import trio_websocket
 
-from peerjs_trio.server import PeerServer
-
 __all__ = [
+    "Address",
     "RawClient",
     "Reply",
     "fetch",
@@ -30,8 +29,17 @@ __all__ = [
 ]
 
 
+class Address(Protocol):
+    """Of a server, in this process or another: a ``PeerServer`` is one."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
 @asynccontextmanager
-async def open_tcp(server: PeerServer) -> AsyncIterator[trio.SocketStream]:
+async def open_tcp(server: Address) -> AsyncIterator[trio.SocketStream]:
     stream = await trio.open_tcp_stream(server.host, server.port)
     async with stream:
         yield stream
@@ -73,7 +81,7 @@ class Client:
 
 @asynccontextmanager
 async def open_client(
-    server: PeerServer, id: str, token: str = "secret", *, key: str = "peerjs"
+    server: Address, id: str, token: str = "secret", *, key: str = "peerjs"
 ) -> AsyncIterator[Client]:
     """A WebSocket, before it read its OPEN."""
     async with open_tcp(server) as stream, trio.open_nursery() as nursery:
@@ -164,7 +172,7 @@ def handshake(id: str, token: str = "secret") -> bytes:
 
 @asynccontextmanager
 async def open_raw(
-    server: PeerServer, id: str, *, behind: bytes = b"", token: str = "secret"
+    server: Address, id: str, *, behind: bytes = b"", token: str = "secret"
 ) -> AsyncIterator[RawClient]:
     """A registered client; ``behind`` goes in one piece with its handshake."""
     async with open_tcp(server) as stream:
