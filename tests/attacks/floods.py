@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
 from typing import Final
 
 import trio
@@ -117,6 +118,19 @@ async def _comings_and_goings(target: Target) -> str:
         return await wire.fate(5)
 
 
+async def _noise(target: Target) -> str:
+    """Clients who send anything, and are gone: the same anything each time."""
+    random = Random(6)
+    for n in range(200):
+        async with open_client(target, f"attacker-{n}") as wire:
+            valid = offer("nobody", "x" * random.randrange(300)) * 3
+            at = random.randrange(len(valid))
+            await wire.send(valid[:at] + random.randbytes(random.randrange(200)) + valid[at:])
+            await wire.end(0.01)
+    async with open_client(target, "afterwards") as wire:
+        return await wire.fate()
+
+
 async def _hijack(target: Target) -> str:
     """Somebody's id, with a thousand wrong tokens."""
     for n in range(1000):
@@ -193,11 +207,12 @@ FLOODS: Final = [
     Attack("50 messages that never end", _slow_frames, "closed"),
     Attack("a client that reads nothing of 50 MiB", _unread_messages, "closed"),
     Attack("50,000 requests, no answer read", _unread_replies, "closed"),
-    Attack("1,000 clients at once", _registrations, "1000 registered", memory=32),
+    Attack("1,000 clients at once", _registrations, "1000 registered", memory=24),
     Attack("1,000 comings and goings", _comings_and_goings, "goes on"),
+    Attack("200 clients who send noise", _noise, "goes on"),
     Attack("1,000 guesses of a token", _hijack, "refused"),
     Attack("messages for three seconds", _messages, "read slower"),
-    # ServerLimits.waiting_bytes_in_all, and as much again for strings and lists around them.
-    Attack("dials to 30,000 who never come", _many_who_never_come, "goes on", memory=128),
+    # ServerLimits.waiting_destinations of 2 KB each, and as much again for what is around them.
+    Attack("dials to 30,000 who never come", _many_who_never_come, "goes on", memory=48),
     Attack("100 MiB for one who never comes", _one_who_never_comes, "goes on"),
 ]

@@ -12,11 +12,9 @@ import pytest
 from tests.attacks.attack import Attack, strike
 from tests.attacks.floods import FLOODS
 from tests.attacks.table import ATTACKS, read_tables
-from tests.attacks.target import Target, run_target
+from tests.attacks.target import Kind, Target, run_target
 from tests.interop.npm import install_node_modules
 from tests.interop.programs import find_program
-
-pytestmark = pytest.mark.trio
 
 # One process takes all that is over at once, one behind the other: it is the harder test.
 QUICK: Final = [attack for attack in ATTACKS if attack not in FLOODS]
@@ -36,6 +34,7 @@ def node_modules() -> Path:
     return install_node_modules()
 
 
+@pytest.mark.trio
 @pytest.mark.parametrize("attack", QUICK, ids=lambda attack: attack.name)
 async def test_ours(attack: Attack, ours: Target) -> None:
     outcome = await strike(attack, ours)
@@ -43,6 +42,7 @@ async def test_ours(attack: Attack, ours: Target) -> None:
     assert attack.faults(outcome) == []
 
 
+@pytest.mark.trio
 @pytest.mark.parametrize("attack", FLOODS, ids=lambda attack: attack.name)
 async def test_a_flood_on_ours(attack: Attack) -> None:
     with run_target("ours", None) as target:
@@ -52,13 +52,14 @@ async def test_a_flood_on_ours(attack: Attack) -> None:
         assert target.complaints() == ""
 
 
+@pytest.mark.trio
 @pytest.mark.parametrize(
-    ("name", "verdict"), [("half an object", "deaf"), ("`null`", "ends the process")]
+    ("kind", "verdict"), [("npm", "deaf"), ("npm, embedded", "ends the process")]
 )
-async def test_npm_embedded(name: str, verdict: str, node_modules: Path) -> None:
-    # What the table says of it is still so. The rest is for nox -s attacks.
-    (attack,) = (attack for attack in ATTACKS if attack.name == name)
-    with run_target("npm, embedded", node_modules) as target:
+async def test_null_on_npms(kind: Kind, verdict: str, node_modules: Path) -> None:
+    # What the table says of them is still so. The rest is for nox -s attacks.
+    (attack,) = (attack for attack in ATTACKS if attack.name == "`null`")
+    with run_target(kind, node_modules) as target:
         assert (await strike(attack, target)).verdict == verdict
 
 
