@@ -29,7 +29,7 @@ class BadRequest(Exception):
         self.status = status
 
 
-@attrs.frozen
+@attrs.define
 class Head:
     request: HttpRequest
     is_last: bool

@@ -40,7 +40,7 @@ from peerjs_proto.server_io import (
 
 from .background import open_background
 
-__all__ = ["Authorize", "Bus", "Claim", "Hub", "Outlet"]
+__all__ = ["Authorize", "Bus", "Claim", "Hub", "Outlet", "known_network_of"]
 
 Authorize = Callable[[str, str, str, Mapping[str, str]], Awaitable[bool]]
 """``await authorize(id, token, key, headers)``: whether a client may register. Names of headers
@@ -307,7 +307,7 @@ class Hub:
     def _network(self, address: str, headers: Mapping[str, str]) -> str:
         if self.is_proxied:
             address = self._proxied.client_address(address, headers)
-        return _network_of(address)
+        return known_network_of(address)
 
     # --- driving the core ---------------------------------------------------------------------
 
@@ -363,4 +363,7 @@ class Hub:
             self.perform()
 
 
-_network_of: Final = lru_cache(maxsize=4096)(network_of)
+@lru_cache(maxsize=4096)
+def known_network_of(address: str) -> str:
+    """:func:`~peerjs_proto.addresses.network_of`, which takes its time."""
+    return network_of(address)

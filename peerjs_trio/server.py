@@ -24,7 +24,6 @@ from typing import Any, Final, Unpack
 import anyio.abc
 import trio
 
-from peerjs_proto.addresses import network_of
 from peerjs_proto.endpoint import DEFAULT_KEY, Endpoint
 from peerjs_proto.errors import LocalProtocolError
 from peerjs_proto.server_io import (
@@ -35,7 +34,7 @@ from peerjs_proto.server_io import (
 )
 
 from .background import open_background
-from .hub import Hub
+from .hub import Hub, known_network_of
 from .poller import open_poller
 from .server_connection import Connection
 from .server_options import ServerOptions, open_hub
@@ -220,7 +219,7 @@ class PeerServer:
         # With proxies, it is the core that counts: who they speak for is in their requests.
         if self.hub.is_proxied:
             return None
-        network = network_of(address)
+        network = known_network_of(address)
         return None if network in UNCOUNTED_NETWORKS else network
 
 
