@@ -141,6 +141,7 @@ class Hub:
         self._performing = False
         self._stopping = False
         self._alarm = anyio.CancelScope()
+        self._alarm_at: float | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -335,7 +336,9 @@ class Hub:
             while (forward := core.next_forward()) is not None:
                 self._bus.forward(forward)
         timeout_at = core.next_timeout()
-        self._alarm.deadline = inf if timeout_at is None else timeout_at
+        if timeout_at != self._alarm_at:  # moving an alarm costs more than asking
+            self._alarm_at = timeout_at
+            self._alarm.deadline = inf if timeout_at is None else timeout_at
 
     def _happened(self, event: ServerEvent) -> None:
         if isinstance(event, ClientGone) and event.client in self._claims:
@@ -358,7 +361,7 @@ class Hub:
         while True:
             with self._alarm:
                 await anyio.sleep_forever()
-            self._alarm = anyio.CancelScope()
+            self._alarm, self._alarm_at = anyio.CancelScope(), None
             self.core.handle_timeout(anyio.current_time())
             self.perform()
 

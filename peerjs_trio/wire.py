@@ -215,10 +215,11 @@ class Wire:
             if self._backlog is None:
                 self.close()
             else:
-                self.pause()  # an end can be read for ever
+                self.pause()
         else:
-            self.pause()
+            self._reads = False  # an end can be read for ever
             self.end_received()
+            self._want()
 
     def _decrypt(self, tls: TlsLayer, data: memoryview) -> None:
         try:
