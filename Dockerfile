@@ -8,7 +8,7 @@ RUN python -m venv /opt/peerjs \
  && python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && wheel=$(ls /wheels/peerjs_sansio-*.whl) \
  # Of every dependency there are wheels: no compiler, here or later.
- && /opt/peerjs/bin/pip install --no-cache-dir --only-binary :all: "$wheel[server,metrics]" \
+ && /opt/peerjs/bin/pip install --no-cache-dir --only-binary :all: "$wheel[server,metrics,redis]" \
  && /opt/peerjs/bin/pip uninstall --yes pip
 
 FROM python:3.13-slim

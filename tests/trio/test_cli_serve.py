@@ -99,3 +99,11 @@ def test_without_its_library_the_server_names_the_extra(monkeypatch: pytest.Monk
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r'pip install "peerjs-sansio\[server\]"'):
         __import__("peerjs_trio.server")
+
+
+def test_it_needs_nothing_of_what_does_webrtc() -> None:
+    loaded = "import sys, peerjs_trio.cli.serve; print(*sys.modules)"
+    command = [sys.executable, "-W", "error", "-c", loaded]
+    modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "trio" in modules
+    assert not {"aiortc", "aioice", "av", "trio_websocket", "wsproto", "h11"} & set(modules)
