@@ -53,7 +53,8 @@ else:
     nitpick_ignore_regex.append(
         (
             "py:.*",
-            r"(abc|anyio|asyncio|collections|contextlib|enum|hypothesis|signal|ssl|trio|types)\..*",
+            r"(abc|anyio|asyncio|collections|contextlib|datetime|enum|hypothesis|os|signal|socket|ssl"
+            r"|trio|types)\..*",
         )
     )
 
