@@ -117,6 +117,7 @@ class Hub:
         generate_client_id: Callable[[], str] | None = None,
         proxied: Proxies = _NO_PROXIES,
         bus: Bus | None = None,
+        clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         """
         Args:
@@ -126,6 +127,7 @@ class Hub:
                 ``limits.id_lease`` seconds.
             proxied: Which proxies to believe about whom they speak for.
             bus: Others to share the ids with.
+            clock: The time of the event loop in seconds, where there is a shorter way to it.
         """
         self.core = core
         self.pages: dict[str, Callable[[HttpRequest], HttpReply]] = {"/healthz": self._health}
@@ -136,6 +138,7 @@ class Hub:
         self._generate_client_id = generate_client_id
         self._proxied = proxied
         self._bus = bus
+        self._clock = clock
         self._outlets: dict[int, Outlet] = {}  # of all that are not closed
         self._claims: dict[int, Claim] = {}  # of those who are registered
         self._performing = False
@@ -224,7 +227,7 @@ class Hub:
         """The same, where :attr:`decides_at_once`, or it has been decided."""
         client = self.core.client_connected(
             target,
-            anyio.current_time(),
+            self._clock(),
             network=self._network(address, headers),
             refusal=refusal or (Refusal.STOPPING if self._stopping else None),
         )
@@ -236,7 +239,7 @@ class Hub:
 
     def receive(self, client: int, messages: Iterable[str | bytes]) -> float:
         """Messages of a client, in order; seconds to leave it unread after them."""
-        now = anyio.current_time()
+        now = self._clock()
         pause = 0.0
         for message in messages:
             pause = self.core.receive_message(client, message, now)
@@ -245,11 +248,11 @@ class Hub:
 
     def heard(self, client: int) -> None:
         """A sign of life that is no message, such as a pong."""
-        self.core.client_heard(client, anyio.current_time())
+        self.core.client_heard(client, self._clock())
 
     def ping_silent(self, interval: float) -> None:
         """Ping every client of which nothing was heard for so many seconds."""
-        for client in self.core.silent_since(anyio.current_time() - interval):
+        for client in self.core.silent_since(self._clock() - interval):
             self._outlets[client].ping()
 
     def gone(self, client: int) -> None:
@@ -282,7 +285,7 @@ class Hub:
         return self.core.respond(
             request,
             fresh_id=self._fresh_id,
-            now=anyio.current_time(),
+            now=self._clock(),
             network=self._network(address, request.headers),
             # UUIDs are not: to know one is to have been given it.
             guessable=self._generate_client_id is not None,
@@ -362,7 +365,7 @@ class Hub:
             with self._alarm:
                 await anyio.sleep_forever()
             self._alarm, self._alarm_at = anyio.CancelScope(), None
-            self.core.handle_timeout(anyio.current_time())
+            self.core.handle_timeout(self._clock())
             self.perform()
 
 

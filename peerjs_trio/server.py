@@ -75,7 +75,7 @@ async def open_server(
     """
     if not 0 <= port <= 65535:  # the system would take it modulo 65536
         raise LocalProtocolError(f"{port} is no port: 0 to 65535")
-    hub = open_hub(**options)
+    hub = open_hub(trio.current_time, **options)
     limits = options.get("limits", DEFAULT_SERVER_LIMITS)
     listener = listener or await listen(host, port)
     scheme = "http" if certificates is None else "https"

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypedDict, Unpack
 
+import anyio
+
 from peerjs_proto.addresses import Proxies
 from peerjs_proto.rooms import RoomMode
 from peerjs_proto.server import ServerProtocol
@@ -61,8 +63,10 @@ class ServerOptions(TypedDict, total=False):
     "Connects it with others that share its ids."
 
 
-def open_hub(**options: Unpack[ServerOptions]) -> Hub:
-    """The hub of a server with these options.
+def open_hub(
+    clock: Callable[[], float] = anyio.current_time, **options: Unpack[ServerOptions]
+) -> Hub:
+    """The hub of a server with these options; ``clock`` as it takes it.
 
     Raises:
         LocalProtocolError: for those the protocol does not allow.
@@ -72,7 +76,7 @@ def open_hub(**options: Unpack[ServerOptions]) -> Hub:
     may_offer = options.get("may_offer")
     if may_offer is not None:
         core["may_offer"] = _guarded(may_offer)
-    return Hub(ServerProtocol(**core), **hub)
+    return Hub(ServerProtocol(**core), clock=clock, **hub)
 
 
 def _guarded(may_offer: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
