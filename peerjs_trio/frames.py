@@ -223,5 +223,5 @@ def _check_close(payload: bytes) -> None:
 
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_RESERVED_CODES: Final = frozenset({1004, 1005, 1006, *range(1016, 3000)} - {1012, 1013, 1014})
+_RESERVED_CODES: Final = frozenset({1004, 1005, 1006, *range(1015, 3000)})
 "Never in a frame (7.4), or of no meaning yet: RFC 6455 and IANA's registry have 1000 to 1014."

@@ -82,13 +82,8 @@ async def strike(attack: Attack, target: Target) -> Outcome:
         before = target.resident()
         with trio.move_on_after(_DEADLINE):
             verdict = await attack.run(target)
-        if target.is_alive():
-            await bystanders.once_more()
+        await bystanders.once_more(target)
         nursery.cancel_scope.cancel()
-    # A process that was killed by what it was sent needs a moment to be gone.
-    for _ in range(10):
-        if target.is_alive() and bystanders.slowest == inf:
-            await trio.sleep(0.1)
     if not target.is_alive():
         return Outcome(_ENDED, inf, 0.0, 0.0)
     growth, kept = (max(0.0, held - before) for held in (target.peak(), target.resident()))
@@ -102,7 +97,6 @@ class _Bystanders:
     slowest: float = 0.0
     _sent: int = 0
     _arrived: int = 0
-    _news: trio.Condition = attrs.field(factory=trio.Condition)
 
     async def talk(
         self, target: Target, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -121,18 +115,14 @@ class _Bystanders:
                     self.slowest = inf
                     return
                 self.slowest = max(self.slowest, trio.current_time() - began)
-                async with self._news:
-                    self._arrived += 1
-                    self._news.notify_all()
+                self._arrived += 1
                 await trio.sleep(_EVERY)
 
-    async def once_more(self) -> None:
-        """Until they have talked again, or given up."""
-        async with self._news:
-            until = self._arrived + 2  # the one that is under way began before
-            with trio.move_on_after(6):
-                while self._arrived < until and self.slowest != inf:
-                    await self._news.wait()
+    async def once_more(self, target: Target) -> None:
+        """Until they have talked again, or will never."""
+        until = self._arrived + 2  # the one that is under way began before
+        while self._arrived < until and self.slowest < inf and target.is_alive():
+            await trio.sleep(0.02)
 
     async def _say(self, sender: Wire, receiver: Wire) -> None:
         self._sent += 1
