@@ -57,8 +57,6 @@ class Outcome:
     "Seconds the slowest message between bystanders took meanwhile; infinite if one was lost."
     growth: float
     "MiB the server held more than before, at its worst."
-    kept: float
-    "MiB of that it still holds."
 
     @property
     def has_ended(self) -> bool:
@@ -85,9 +83,8 @@ async def strike(attack: Attack, target: Target) -> Outcome:
         await bystanders.once_more(target)
         nursery.cancel_scope.cancel()
     if not target.is_alive():
-        return Outcome(_ENDED, inf, 0.0, 0.0)
-    growth, kept = (max(0.0, held - before) for held in (target.peak(), target.resident()))
-    return Outcome(verdict, bystanders.slowest, growth, kept)
+        return Outcome(_ENDED, inf, 0.0)
+    return Outcome(verdict, bystanders.slowest, max(0.0, target.peak() - before))
 
 
 @attrs.define
@@ -121,7 +118,9 @@ class _Bystanders:
     async def once_more(self, target: Target) -> None:
         """Until they have talked again, or will never."""
         until = self._arrived + 2  # the one that is under way began before
-        while self._arrived < until and self.slowest < inf and target.is_alive():
+        while True:
+            if self._arrived >= until or self.slowest == inf or not target.is_alive():
+                return
             await trio.sleep(0.02)
 
     async def _say(self, sender: Wire, receiver: Wire) -> None:

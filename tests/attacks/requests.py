@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.attacks.attack import Attack
 from tests.attacks.target import Target
-from tests.attacks.wire import open_wire, upgrade
+from tests.attacks.wire import open_client, open_wire, upgrade
 
 __all__ = ["REQUESTS"]
 
@@ -28,6 +28,28 @@ def _sends(data: bytes) -> Callable[[Target], Awaitable[str]]:
             return f"{verdict}, and {second}" if second.isdigit() else verdict
 
     return run
+
+
+async def _spoofed_address(target: Target) -> str:
+    """The room of another network, by saying that one comes from there."""
+    rooms = set[bytes]()
+    async with open_client(target, "attacker"), open_wire(target) as wire:
+        for name in ("X-Nothing", "X-Forwarded-For", "X-Real-IP", "CF-Connecting-IP", "Forwarded"):
+            asked = f"GET /peerjs/attacker/token/room/id HTTP/1.1\r\nHost: x\r\n{name}: 192.0.2.7"
+            await wire.send(f"{asked}\r\n\r\n".encode())
+            if await wire.status() != "200":
+                return "no rooms"
+            rooms.add(wire.body)
+    return f"{len(rooms)} room"
+
+
+async def _anothers_room(target: Target) -> str:
+    async with open_client(target, "attacker"), open_wire(target) as wire:
+        room = "0" * 40
+        await wire.send(
+            f"POST /peerjs/attacker/token/room/{room}/join HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        )
+        return await wire.status()
 
 
 def _path(target: str) -> Callable[[Target], Awaitable[str]]:
@@ -125,4 +147,9 @@ _SIZES: Final = [
     Attack("TLS", _sends(bytes.fromhex("16030100c8010000c40303") + bytes(200)), "400"),
 ]
 
-REQUESTS: Final = [*_SIZES, *_SMUGGLING, *_PATHS, *_UPGRADES]
+_ROOMS: Final = [
+    Attack("an address in a header, for its room", _spoofed_address, "1 room"),
+    Attack("joining a room by its id", _anothers_room, "403"),
+]
+
+REQUESTS: Final = [*_SIZES, *_SMUGGLING, *_PATHS, *_UPGRADES, *_ROOMS]

@@ -7,6 +7,7 @@ Both are JSON objects: of :class:`~peerjs_proto.server_io.ServerLimits`, and of
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 
 import trio
@@ -16,9 +17,12 @@ from peerjs_trio.server import open_server
 
 
 async def serve(limits: str, options: str) -> None:
-    """Until killed."""
+    """Until killed. It has rooms, which whoever is on this machine may use."""
     async with open_server(
-        limits=ServerLimits(**json.loads(limits)), **json.loads(options)
+        limits=ServerLimits(**json.loads(limits)),
+        rooms="network",
+        room_secret=secrets.token_bytes(32),
+        **json.loads(options),
     ) as server:
         print(server.url, flush=True)
         await trio.sleep_forever()

@@ -71,6 +71,8 @@ class Wire:
 
     def __init__(self, stream: trio.SocketStream, id: str = "") -> None:
         self.id = id
+        self.body = b""
+        "Of the last HTTP reply."
         self._stream = stream
         self._buffer = bytearray()
         self._ended = False
@@ -111,7 +113,7 @@ class Wire:
         return head.split()[1] if head.startswith("HTTP/") else head
 
     async def head(self, patience: float = _PATIENCE) -> str:
-        """The next reply's head, its body read and dropped; or ``"closed"``, or ``"waits"``."""
+        """The next reply's head, its body in :attr:`body`; or ``"closed"``, or ``"waits"``."""
         with trio.move_on_after(patience):
             while b"\r\n\r\n" not in self._buffer:
                 if not await self._read():
@@ -122,6 +124,7 @@ class Wire:
             size = text.lower().partition("content-length:")[2].split("\r\n")[0].strip()
             while size and len(self._buffer) < int(size) and await self._read():
                 pass
+            self.body = bytes(self._buffer[: int(size or 0)])
             del self._buffer[: int(size or 0)]
             return text
         return "waits"
