@@ -32,7 +32,8 @@ def sampling() -> Iterator[Profile]:
 
     def take(number: int, frame: FrameType | None) -> None:
         if frame is not None:
-            lines[frame.f_code.co_filename, frame.f_lineno] += 1
+            # Instructions of the interpreter's own have no line.
+            lines[frame.f_code.co_filename, frame.f_lineno or 0] += 1
 
     profile: Profile = {}
     signal.signal(signal.SIGPROF, take)
