@@ -17,21 +17,25 @@ from peerjs_trio import open_server
 
 
 async def main() -> None:
-    async with open_server(concurrent_limit=_MANY, limits=_ROOM) as server:
+    async with open_server(concurrent_limit=MANY, alive_timeout=PATIENT, limits=_ROOM) as server:
         print(server.port, flush=True)
         await trio.lowlevel.wait_readable(sys.stdin)
 
 
-_MANY: Final = 10_000_000
+MANY: Final = 10_000_000
+"Clients that no server is to refuse."
+
+PATIENT: Final = 3600.0
+"Seconds without HEARTBEATs, in which a client is not dropped: npm's counts nothing else."
 
 # All clients have one address. The rules stay in force, and are kept account of; nobody meets one.
 _ROOM: Final = ServerLimits(
-    sockets=_MANY,
-    connections_per_network=_MANY,
-    messages_per_second=_MANY,
-    message_burst=_MANY,
-    messages_per_second_from_network=_MANY,
-    message_burst_from_network=_MANY,
+    sockets=MANY,
+    connections_per_network=MANY,
+    messages_per_second=MANY,
+    message_burst=MANY,
+    messages_per_second_from_network=MANY,
+    message_burst_from_network=MANY,
 )
 
 

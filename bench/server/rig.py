@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from bench.server.ours import MANY, PATIENT
 from tests.interop.npm import install_node_modules
 from tests.interop.npm_peer import SCRIPT
 
@@ -21,9 +22,6 @@ KINDS: Final = ("ours", "npm", "sink")
 
 AT_ONCE: Final = 32
 "Registrations under way."
-
-_MANY: Final = 100_000
-"Clients that no server is to refuse."
 
 _AT_REST: Final = 0.5
 "Seconds that a server gets to end what it was about, before it counts as idle."
@@ -128,7 +126,8 @@ def _start_server(kind: str, *arguments: str) -> Iterator[Server]:
     environment = dict(os.environ)
     if kind == "npm":
         environment["NODE_PATH"] = str(install_node_modules())
-        command = ["node", str(SCRIPT), "peer", json.dumps({"concurrent_limit": _MANY})]
+        options = {"concurrent_limit": MANY, "alive_timeout": PATIENT * 1000}
+        command = ["node", str(SCRIPT), "peer", json.dumps(options)]
     else:
         command = [sys.executable, "-m", f"bench.server.{kind}", *arguments]
     with _start(command, environment) as process:

@@ -201,6 +201,6 @@ class Swarm:
             if opcode == 0x9:
                 client.send(pong(payload))
             else:
-                assert opcode == 0x1, payload
+                assert opcode == 0x1, (opcode, payload)
                 messages.append(payload)
         return messages
