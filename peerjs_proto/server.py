@@ -159,6 +159,15 @@ class ServerProtocol:
             expired=self._expired,
         )
 
+    @property
+    def limits(self) -> ServerLimits:
+        return self._limits
+
+    @property
+    def expire_timeout(self) -> float:
+        """Seconds messages wait for an absent id."""
+        return self._expire_timeout
+
     def ids(self) -> Iterable[str]:
         """Who is registered, in the order they came."""
         return self._clients.by_id.keys()

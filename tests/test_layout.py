@@ -64,6 +64,9 @@ ORDER = [
     "clients",
     "waiting",
     "server",
+    "cluster_io",
+    "post",
+    "cluster",
     "testing._hypothesis",
     "testing.mutations",
     "testing.values",
@@ -96,6 +99,7 @@ CONFINED = {
     "wsproto": {"websocket"},
     "websockets": {"frames"},
     "h11": {"websocket"},
+    "coredis": {"bus.addresses", "bus.redis"},
     "cryptography": {"tls"},
     "prometheus_client": {"metrics"},
 }
