@@ -131,7 +131,7 @@ class ClusterNode:
         self._expiries.clear()
         for open in list(self._unsettled):
             if isinstance(open, Claim):
-                self._grant(open)
+                self._decide(open)
             self._settle(open)
 
     def is_lost(self, now: float) -> bool:
@@ -153,7 +153,7 @@ class ClusterNode:
         claim = Claim(credentials.id, nonce, _digest(credentials))
         self._unsettled[claim] = None
         if self._name is None:
-            self._grant(claim)
+            self._decide(claim)
             self._settle(claim)
         else:
             self._ask_for(claim)
@@ -174,7 +174,8 @@ class ClusterNode:
         if self._claims.get(claim.id) is claim:
             del self._claims[claim.id]
         if self._name is not None:
-            self._requests.append(Request("release", (claim.id, claim.nonce), _ignore))
+            settle = partial(self._released, claim)
+            self._requests.append(Request("release", (claim.id, claim.nonce), settle))
 
     def _ask_for(self, claim: Claim) -> None:
         arguments = claim.id, claim.nonce, claim.digest, int(claim.known)
@@ -199,8 +200,26 @@ class ClusterNode:
                 self._to_fetch[claim.id] = None
         self._get_ready()
 
+    def _released(self, claim: Claim, reply: Reply, now: float) -> None:
+        older = self._claims.get(claim.id)
+        if older is not None and not claim.granted:
+            # Nobody waited for what the store granted, but it took the id from this one.
+            self._to_claim.add(older)
+            self._ask_for(older)
+
+    def _decide(self, claim: Claim) -> None:
+        """Without the store: only who is here counts."""
+        older = self._claims.get(claim.id)
+        if older is None or older.digest == claim.digest:
+            self._grant(claim)
+        else:
+            claim.granted = False
+
     def _grant(self, claim: Claim) -> None:
         claim.granted = True
+        older = self._claims.get(claim.id)
+        if older is not None and older.digest != claim.digest:
+            self._lose(older)  # what says so is still on its way
         if not claim.lost:
             self._claims[claim.id] = claim
 
