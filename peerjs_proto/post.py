@@ -74,7 +74,9 @@ class Post:
         expiry = Expiry(dst)
         for src, node in senders:
             text = _expire(src, dst)
-            if not self._core.receive_forwarded(src, text) and node != self.name:
+            if node == self.name:
+                self._core.receive_forwarded(src, text)
+            else:
                 letter = _Letter(0, dst, src, text.encode(), False, now, expiry=expiry)
                 expiry.untold += 1
                 self._add(letter)
