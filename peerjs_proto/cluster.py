@@ -41,10 +41,11 @@ from .cluster_io import (
 )
 from .errors import LocalProtocolError
 from .post import Expiry, Post
+from .rooms import RoomCall, RoomRefusal, RoomResult
 from .server import ServerProtocol
 from .server_io import Credentials, Forward
 
-__all__ = ["ClusterNode"]
+__all__ = ["ClusterNode", "room_outcome"]
 
 
 class ClusterNode:
@@ -150,7 +151,7 @@ class ClusterNode:
         Args:
             nonce: Something that no claim has ever had.
         """
-        claim = Claim(credentials.id, nonce, _digest(credentials))
+        claim = Claim(credentials.id, nonce, _digest(credentials.id, credentials.token))
         self._unsettled[claim] = None
         if self._name is None:
             self._decide(claim)
@@ -242,6 +243,15 @@ class ClusterNode:
             settle = partial(self._answer, question)
             self._requests.append(Request(name, arguments, settle))
         return question
+
+    def ask_for_room(self, call: RoomCall) -> Question:
+        """One of the calls about rooms; :func:`room_outcome` reads the reply."""
+        limits = self._core.limits
+        return self.ask(
+            "room",
+            *(call.action, call.id, _digest(call.id, call.token), call.room, int(call.is_open)),
+            *(limits.room_members, limits.rooms_per_client),
+        )
 
     def next_settled(self) -> Claim | Question | None:
         """What has been answered next; None for now nothing more."""
@@ -374,10 +384,20 @@ class ClusterNode:
             self._core.set_others(True)
 
 
-def _digest(credentials: Credentials) -> str:
-    """Of the token, good for one id only."""
-    text = f"{credentials.id}\0{credentials.token}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _digest(id: str, token: str) -> str:
+    """Of a token, good for one id only."""
+    return hashlib.sha256(f"{id}\0{token}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def room_outcome(question: Question) -> RoomResult | RoomRefusal | None:
+    """What came of a call about a room; None if the store is away."""
+    match question.reply:
+        case [b"", was_in_room, *members]:
+            ids = [str(member, "utf-8") for member in members]
+            return RoomResult(ids, was_in_room=was_in_room == 1)
+        case [bytes(refusal)]:
+            return RoomRefusal[str(refusal, "utf-8")]
+    return None
 
 
 def _milliseconds(seconds: float) -> int:

@@ -426,6 +426,10 @@ class ServerProtocol:
         """Whether this request target is where clients open their WebSockets."""
         return self._api.is_websocket(target)
 
+    def lists_ids(self, request: HttpRequest) -> bool:
+        """Whether the answer to a request is a list of all ids."""
+        return self._api.lists_ids(request)
+
     def respond(
         self,
         request: HttpRequest,
@@ -434,6 +438,7 @@ class ServerProtocol:
         now: float,
         network: str = "",
         guessable: bool = False,
+        everybody: Iterable[str] | None = None,
     ) -> HttpReply:
         """The answer to any HTTP request but those for a WebSocket.
 
@@ -442,13 +447,14 @@ class ServerProtocol:
             network: Whose the request is; it has a room.
             guessable: Whether others could find out such an id. Then it is for those of the
                 same network alone, for ``limits.id_lease``; else for whoever knows it.
+            everybody: All ids that there are, where others share them: what is listed.
         """
         if (reply := self.rooms.respond(request, network)) is not None:
             return reply
         ids = self._clients.by_id
         return self._api.respond(
             request,
-            ids=ids,
+            ids=ids if everybody is None else everybody,
             give_id=lambda: self._admission.give_id(
                 fresh_id, ids, network if guessable else "", now
             ),

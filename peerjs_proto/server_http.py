@@ -49,6 +49,13 @@ class HttpApi:
             return None
         return path[len(self._path) :].removesuffix("/").split("/")
 
+    def lists_ids(self, request: HttpRequest) -> bool:
+        """Whether the answer is a list of all ids."""
+        match self.segments(request.target):
+            case [key, "peers"] if self._allow_discovery and unquote(key) == self._key:
+                return request.method in ("GET", "HEAD")
+        return False
+
     def respond(
         self, request: HttpRequest, *, ids: Iterable[str], give_id: Callable[[], str | None]
     ) -> HttpReply:

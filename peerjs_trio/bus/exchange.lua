@@ -13,7 +13,9 @@
 --   :due       zset    absent id -> when its messages are given up
 --   :sizes     hash    absent id -> bytes that wait for it
 --   :sums      hash    "messages" and "bytes" that wait in all
---   :number    string  of the last message that had to wait
+--   :number    string  of the last message that had to wait, or of whoever joined a room
+--   :room:ROOM zset    the ids in a room -> numbers, in order of joining
+--   :in:ID     set     the rooms an id is in
 --   :node:NODE         the channel that a node listens to
 -- Times are in milliseconds of Redis's own clock.
 
@@ -29,6 +31,8 @@ local sizes, sums, number = tag .. ':sizes', tag .. ':sums', tag .. ':number'
 
 -- Whatever is left when the last node is gone goes an hour later.
 local FORGOTTEN = 3600 * 1000
+-- And a room that nobody has asked about for a day.
+local FORGOTTEN_ROOM = 24 * FORGOTTEN
 -- How long whoever gives messages up has for telling their senders, before another does.
 local EXPIRING = 5 * 1000
 -- At a time; whoever gets that many asks again. A script holds up everybody else.
@@ -86,6 +90,13 @@ local function park(src, dst, text)
   return 1
 end
 
+local function leave_rooms(id)
+  for _, room in ipairs(call('SMEMBERS', tag .. ':in:' .. id)) do
+    call('ZREM', tag .. ':room:' .. room, id)
+  end
+  call('DEL', tag .. ':in:' .. id)
+end
+
 -- The lease of this node, what is left of those that are gone, and messages to give up:
 -- {had a lease, ask again, {dst, number of the last message, src, its node, src, its node …} …}
 local function tend()
@@ -104,6 +115,7 @@ local function tend()
     for _, id in ipairs(left) do
       if holder(id) == gone then
         call('HDEL', ids, id)
+        leave_rooms(id)
       end
     end
     if #left < SWEPT_IDS then
@@ -146,6 +158,9 @@ local function claim(id, nonce, digest, again)
     if is_alive(node) and (theirs ~= digest or again == '1') then
       return {0, 0}
     end
+    if theirs ~= digest then
+      leave_rooms(id)
+    end
     if node ~= me then
       tell(node, 'M' .. older .. ' ' .. id)
     end
@@ -163,6 +178,7 @@ local function release(id, nonce)
   if node == me and current == nonce then
     call('HDEL', ids, id)
     call('SREM', tag .. ':at:' .. me, id)
+    leave_rooms(id)
   end
   return 1
 end
@@ -233,6 +249,51 @@ local function everybody()
   return reply
 end
 
+-- One of the four calls about rooms, as peerjs_proto/rooms.py answers them on one server: the name
+-- of a refusal, or {'', was in the room, member …}.
+local function room(action, id, digest, name, is_open, max_members, max_rooms)
+  local node, _, theirs = holder(id)
+  if not (node and is_alive(node)) then
+    return {'UNKNOWN'}
+  elseif theirs ~= digest then
+    return {'BAD_TOKEN'}
+  end
+  local members, rooms = tag .. ':room:' .. name, tag .. ':in:' .. id
+  local was = call('ZSCORE', members, id) and 1 or 0
+  if action == 'leave' then
+    call('ZREM', members, id)
+    call('SREM', rooms, name)
+    return {'', was}
+  end
+  local reply = {'', was}
+  for _, member in ipairs(call('ZRANGE', members, 0, -1)) do
+    if home(member) then
+      reply[#reply + 1] = member
+    else
+      call('ZREM', members, member)
+    end
+  end
+  if action == 'join' then
+    if is_open == '0' then
+      return {'CLOSED'}
+    elseif was == 0 then
+      if #reply - 2 >= tonumber(max_members) then
+        return {'FULL'}
+      elseif call('SCARD', rooms) >= tonumber(max_rooms) then
+        return {'TOO_MANY'}
+      end
+      call('ZADD', members, call('INCR', number), id)
+      call('SADD', rooms, name)
+      reply[#reply + 1] = id
+    end
+  elseif is_open == '0' and was == 0 then
+    reply = {'', 0}
+  end
+  call('PEXPIRE', members, FORGOTTEN_ROOM)
+  call('PEXPIRE', rooms, FORGOTTEN_ROOM)
+  return reply
+end
+
 -- This node stops: its lease ends now.
 local function leave()
   call('ZADD', nodes, 0, me)
@@ -248,6 +309,7 @@ local requests = {
   fetch = {fetch, 1},
   forget = {forget, 2},
   everybody = {everybody, 0},
+  room = {room, 7},
   leave = {leave, 0},
 }
 

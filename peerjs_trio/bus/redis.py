@@ -26,9 +26,9 @@ except ImportError as error:
     raise ImportError('a bus needs coredis: pip install "peerjs-sansio[redis]"') from error
 
 from peerjs_proto.backoff import Backoff
-from peerjs_proto.cluster import BEAT, ClusterNode
+from peerjs_proto.cluster import BEAT, ClusterNode, room_outcome
 from peerjs_proto.cluster_io import Claim, ClusterStatistics, Exchange, Question
-from peerjs_proto.server_io import Credentials, Forward
+from peerjs_proto.server_io import Credentials, Forward, HttpReply, HttpRequest
 
 from .addresses import Client, RedisAddress
 
@@ -66,7 +66,7 @@ class RedisBus:
         self._hub: Hub | None = None
         self._wake = anyio.Event()
         self._waiters: dict[Claim | Question, anyio.Event] = {}
-        self._everybody: tuple[float, list[str]] = (0.0, [])
+        self._everybody: tuple[float, list[str] | None] = (0.0, None)
         self._was_ready = False
 
     def __repr__(self) -> str:
@@ -111,19 +111,34 @@ class RedisBus:
         self._node.forward(message, anyio.current_time())
         self._wake.set()
 
-    async def ids(self) -> list[str]:
-        """Everyone who is registered anywhere, as of a second ago at most."""
+    async def respond(self, hub: Hub, request: HttpRequest, network: str) -> HttpReply | None:
+        """The answer to what no server knows alone: ids and rooms; None for anything else."""
+        rooms = hub.core.rooms
+        if (call := rooms.call(request, network)) is not None:
+            question = self._node.ask_for_room(call)
+            await self._wait_for(question)
+            outcome = room_outcome(question)
+            return None if outcome is None else rooms.reply(request, call, outcome)
+        if hub.core.lists_ids(request):
+            return hub.core.respond(
+                request,
+                fresh_id=lambda: "",
+                now=anyio.current_time(),
+                everybody=await self._ids(),
+            )
+        return None
+
+    async def _ids(self) -> list[str] | None:
         asked_at, ids = self._everybody
         now = anyio.current_time()
-        if not ids or now - asked_at >= _EVERYBODY_TIMEOUT:
+        if ids is None or now - asked_at >= _EVERYBODY_TIMEOUT:
             question = self._node.ask("everybody")
             await self._wait_for(question)
             if question.reply is None:
-                assert self._hub is not None
-                return list(self._hub.core.ids())
+                return None
             ids = [str(id, "utf-8") for id in question.reply]
             self._everybody = now, ids
-        return list(ids)
+        return ids
 
     async def _wait_for(self, open: Claim | Question) -> None:
         event = self._waiters[open] = anyio.Event()

@@ -47,6 +47,7 @@ class Store:
         self.waiting: dict[str, list[Waiting]] = {}
         self.due: dict[str, int] = {}
         self.number = 0
+        self.rooms: dict[str, list[str]] = {}
 
     def exchange(self, arguments: Sequence[str | bytes | int]) -> list[Any]:
         """The replies, as coredis has them."""
@@ -76,6 +77,7 @@ class Store:
                 self.at[node].discard(id)
                 if id in self.ids and self.ids[id].node == node:
                     del self.ids[id]
+                    self.leave_rooms(id)
             if len(left) < SWEPT_IDS:
                 del self.nodes[node], self.at[node]
         lists = sorted((end, dst) for dst, end in self.due.items() if end <= self.now)[:SWEPT_LISTS]
@@ -97,6 +99,8 @@ class Store:
         if older is not None and older.nonce != nonce:
             if self.is_alive(older.node) and (older.digest != digest or again):
                 return [0, 0]
+            if older.digest != digest:
+                self.leave_rooms(id)
             if older.node != self.me:
                 self.do_publish(older.node, f"M{older.nonce} {id}".encode())
         if older is not None and older.node != self.me:
@@ -110,6 +114,7 @@ class Store:
         if holder is not None and (holder.node, holder.nonce) == (self.me, nonce):
             del self.ids[id]
             self.at[self.me].discard(id)
+            self.leave_rooms(id)
         return 1
 
     def do_route(self, src: str, dst: str, how: str, text: bytes) -> int | bytes:
@@ -150,6 +155,40 @@ class Store:
     def do_everybody(self) -> list[bytes]:
         return [id.encode() for id, holder in self.ids.items() if self.is_alive(holder.node)]
 
+    def do_room(
+        self,
+        action: str,
+        id: str,
+        digest: str,
+        name: str,
+        is_open: int,
+        max_members: int,
+        max_rooms: int,
+    ) -> list[Any]:
+        if self.home(id) is None:
+            return [b"UNKNOWN"]
+        if self.ids[id].digest != digest:
+            return [b"BAD_TOKEN"]
+        members = self.rooms.get(name, [])
+        was = int(id in members)
+        if action == "leave":
+            self.rooms[name] = [member for member in members if member != id]
+            return [b"", was]
+        members = [member for member in members if self.home(member) is not None]
+        if action == "join":
+            if not is_open:
+                return [b"CLOSED"]
+            if not was:
+                if len(members) >= max_members:
+                    return [b"FULL"]
+                if sum(id in others for others in self.rooms.values()) >= max_rooms:
+                    return [b"TOO_MANY"]
+                members.append(id)
+        elif not is_open and not was:
+            return [b"", 0]
+        self.rooms[name] = members
+        return [b"", was, *(member.encode() for member in members)]
+
     def do_leave(self) -> int:
         self.nodes[self.me] = 0
         return 1
@@ -162,6 +201,11 @@ class Store:
     def home(self, id: str) -> str | None:
         holder = self.ids.get(id)
         return holder.node if holder is not None and self.is_alive(holder.node) else None
+
+    def leave_rooms(self, id: str) -> None:
+        for members in self.rooms.values():
+            if id in members:
+                members.remove(id)
 
     def park(self, src: str, dst: str, text: bytes) -> int:
         max_messages, max_bytes, max_ids, max_messages_in_all, max_bytes_in_all = self.limits
