@@ -40,7 +40,10 @@ class Post:
         self._sent: dict[int, _Letter] = {}  # in the order they were sent
         self._receipts: dict[str, _Receipts] = {}
         self._places: dict[str, str] = {}  # where an id was, the last time
-        self._parked: dict[tuple[str, str], _Parked] = {}
+        # Sender and destination of what was parked, and when; and of what the store may have
+        # forgotten since.
+        self._parked: dict[tuple[str, str], float] = {}
+        self._doubtful: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
         """How many letters there are."""
@@ -109,8 +112,8 @@ class Post:
             if letter.expiry is not None:
                 self._fail(letter)  # it is still due in the store, or the store has forgotten it
         self._unrouted = deque(self._letters.values())
-        for parked in self._parked.values():
-            parked.is_doubtful = True
+        self._doubtful |= self._parked
+        self._parked.clear()
 
     # --- out ----------------------------------------------------------------------------------
 
@@ -187,11 +190,13 @@ class Post:
             if now - letter.born < self._core.expire_timeout:
                 break
             self._give_up(letter)
-        for pair, parked in list(self._parked.items()):
-            if parked.until > now:
+        for pair, since in list(self._parked.items()):
+            if now - since < self._core.expire_timeout + EXPIRING:
                 break
             del self._parked[pair]
-            if parked.is_doubtful:
+        for pair, since in list(self._doubtful.items()):
+            if now - since >= self._core.expire_timeout:
+                del self._doubtful[pair]
                 self._core.receive_forwarded(pair[0], _expire(*pair))
 
     # --- one letter ---------------------------------------------------------------------------
@@ -241,10 +246,9 @@ class Post:
     def _remember_parked(self, letter: _Letter, now: float) -> None:
         """Until it has been fetched or given up: should the store go, its sender is told."""
         pair = letter.src, letter.dst
-        parked = self._parked.pop(pair, None) or _Parked()
-        if len(self._parked) < self._core.limits.waiting_messages_in_all:
-            parked.until = now + self._core.expire_timeout
-            self._parked[pair] = parked
+        self._parked.pop(pair, None)  # the latest is the last
+        if len(self._parked) + len(self._doubtful) < self._core.limits.waiting_messages_in_all:
+            self._parked[pair] = now
 
 
 @attrs.define(eq=False)
@@ -277,19 +281,15 @@ class _Receipts:
     strayed: list[int] = attrs.field(factory=list)
 
 
-@attrs.define(eq=False)
-class _Parked:
-    until: float = 0.0
-    is_doubtful: bool = False
-    "Whether the store was away since, and may have forgotten it."
-
-
 def _expire(src: str, dst: str) -> str:
     return messages.encode(messages.Expire(src=dst, dst=src))
 
 
 ACKNOWLEDGE_TIMEOUT: Final = 1.0
 """Seconds. Two trips through a store that is near take a millisecond or two."""
+
+EXPIRING: Final = 10.0
+"""Seconds until the store has surely given up what it should: twice what one who does that has."""
 
 BATCH_BYTES: Final = 512 * 1024
 """In one parcel. Redis holds up all others while it copies one, some 0.1 ms."""

@@ -280,11 +280,15 @@ class RedisBus:
             self._started = None
 
 
-def _why(error: BaseException) -> str:
-    """The first thing that went wrong. What Redis says of a password does not repeat it."""
+def _why(error: BaseException | None) -> str:
+    """What went wrong first, with what it comes of. What Redis says of a password is not it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    texts = []
+    while error is not None:
+        texts.append(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        error = error.__cause__
+    return "; ".join(texts)
 
 
 CALL_TIMEOUT: Final = 2.0

@@ -1,0 +1,1 @@
+"""Servers that share a Redis: a real one, started by the tests."""
