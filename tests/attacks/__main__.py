@@ -37,8 +37,8 @@ def main() -> int:
             results[attack.name][kind] = outcome
             faults += attack.faults(outcome) if kind == "ours" else []
             print(f"    {kind:14} {outcome}", flush=True)
-    if args.write:
-        write_tables(results)
+        if args.write:
+            write_tables(results)
     print("\n".join(faults) or "ours did as it must")
     return 1 if faults else 0
 

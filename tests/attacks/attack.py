@@ -78,8 +78,11 @@ async def strike(attack: Attack, target: Target) -> Outcome:
         await nursery.start(bystanders.talk, target)
         target.forget_peak()
         before = target.resident()
-        with trio.move_on_after(_DEADLINE):
-            verdict = await attack.run(target)
+        try:
+            with trio.move_on_after(_DEADLINE):
+                verdict = await attack.run(target)
+        except* (OSError, AssertionError):
+            verdict = "nobody answers"
         await bystanders.once_more(target)
         nursery.cancel_scope.cancel()
     if not target.is_alive():
