@@ -53,8 +53,8 @@ else:
     nitpick_ignore_regex.append(
         (
             "py:.*",
-            r"(abc|anyio|asyncio|collections|contextlib|datetime|enum|hypothesis|os|signal|socket|ssl"
-            r"|trio|types)\..*",
+            r"(abc|anyio|asyncio|collections|contextlib|datetime|enum|hypothesis|ipaddress|os|signal"
+            r"|socket|ssl|trio|types)\..*",
         )
     )
 

@@ -282,8 +282,8 @@ class ServerProtocol:
         its sender.
 
         Returns:
-            Seconds to leave this client unread, 0.0 for none: it, or its network, is faster than
-            the limits allow. So nothing is lost, and whoever sends too much waits.
+            How many seconds to leave this client unread. They are more than 0.0 where it, or its
+            network, is faster than the limits allow; so nothing is lost, and it waits.
         """
         sender = self._clients.find(client)
         if sender is None:
@@ -374,8 +374,9 @@ class ServerProtocol:
     def set_others(self, on: bool) -> None:
         """Whether there are others that share the ids, and can be reached.
 
-        Then what is for an id that is not here becomes a :class:`Forward`, also what has
-        waited here so far. Without them it waits here.
+        Then what is for an id that is not here becomes a
+        :class:`~peerjs_proto.server_io.Forward`, also what has waited here so far. Without them
+        it waits here.
         """
         self._has_others = on
         if on:

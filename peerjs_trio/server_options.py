@@ -21,7 +21,7 @@ _log: Final = logging.getLogger("peerjs.server")
 
 
 class ServerOptions(TypedDict, total=False):
-    """Keyword arguments of :func:`~peerjs_trio.server.open_server` and the like."""
+    """Keyword arguments of :func:`peerjs_trio.open_server` and the like."""
 
     path: str
     "Under which everything is; ``/``."
