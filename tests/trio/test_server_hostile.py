@@ -78,6 +78,23 @@ async def test_bytes_that_are_no_request(data: bytes, status: bytes) -> None:
         assert (await read_all(stream))[9:12] == status
 
 
+async def test_requests_whose_answers_are_not_read_are_not_read_either() -> None:
+    count = 20_000
+    requests = b"GET /peerjs/id HTTP/1.1\r\nHost: x\r\n\r\n" * count
+    async with bystander() as server, open_tcp(server) as greedy, trio.open_nursery() as nursery:
+        nursery.start_soon(greedy.send_all, requests)
+        async with open_raw(server, "other") as other:
+            for n in range(50):
+                await other.send(frame(1, b'{"type":"OFFER","dst":"other","payload":%d}' % n))
+                assert (await other.receive())["payload"] == n
+        received, answers = b"", 0
+        with trio.fail_after(30):
+            while answers < count:
+                received += await greedy.receive_some()
+                answers += received.count(b"HTTP/1.1 200 OK")
+                received = received[-14:]
+
+
 BRIEF = ServerLimits(head_timeout=0.1, close_timeout=0.1)
 
 
