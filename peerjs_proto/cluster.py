@@ -360,7 +360,7 @@ class ClusterNode:
         self._look_at = now + BEAT
         if self._name is not None and now >= self._tend_at:
             self._tend(now)
-        self._post.handle_timeout(now)
+        self._post.handle_timeout(now, in_touch=not self.is_lost(now))
 
     def _tend(self, now: float, *, first: bool = False) -> None:
         self._tend_at = now + min(TEND_INTERVAL, self._lease / 3)

@@ -179,8 +179,8 @@ class Post:
 
     # --- time ---------------------------------------------------------------------------------
 
-    def handle_timeout(self, now: float) -> None:
-        """Look for what has not arrived."""
+    def handle_timeout(self, now: float, *, in_touch: bool) -> None:
+        """Look for what has not arrived; ``in_touch`` says whether the store has been heard of."""
         for letter in list(self._sent.values()):
             if now - letter.sent < ACKNOWLEDGE_TIMEOUT:
                 break
@@ -191,7 +191,7 @@ class Post:
                 break
             self._give_up(letter)
         for pair, since in list(self._parked.items()):
-            if now - since < self._core.expire_timeout + EXPIRING:
+            if not in_touch or now - since < self._core.expire_timeout + EXPIRING:
                 break
             del self._parked[pair]
         for pair, since in list(self._doubtful.items()):

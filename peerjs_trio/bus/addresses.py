@@ -84,7 +84,7 @@ class RedisAddress:
             raise ValueError("an option in the Redis address that does not belong there")
         return cls(
             kind,
-            () if kind == "unix" else _hosts(hosts, _PORTS[kind]),
+            () if kind == "unix" else _hosts(hosts, kind),
             path if kind == "unix" else "",
             service,
             int(db or "0"),
@@ -99,7 +99,9 @@ class RedisAddress:
         """For people and logs: without the password."""
         if self.kind == "unix":
             return f"unix://{self.path}"
-        names = ",".join(f"{host}:{port}" for host, port in self.hosts)
+        names = ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
+        )
         scheme = "redis" if self.tls is None else "rediss"
         if self.kind == "redis":
             return f"{scheme}://{names}/{self.db}"
@@ -158,16 +160,18 @@ class RedisAddress:
         return context
 
 
-def _hosts(text: str, port: int) -> tuple[tuple[str, int], ...]:
+def _hosts(text: str, kind: str) -> tuple[tuple[str, int], ...]:
     hosts = []
     for name in text.split(","):
         try:
             split = urlsplit(f"//{name}")
-            hosts.append((split.hostname or "", split.port or port))
+            hosts.append((split.hostname or "", split.port or _PORTS[kind]))
         except ValueError:
             raise ValueError("a host in the Redis address has no valid port") from None
     if not all(host for host, _ in hosts):
         raise ValueError("a Redis address names a host")
+    if kind == "redis" and len(hosts) > 1:
+        raise ValueError("several hosts are redis+sentinel:// or redis+cluster://")
     return tuple(hosts)
 
 
