@@ -12,7 +12,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -21,7 +21,7 @@ from .poller import Poller
 from .timers import Timers
 from .tls_layer import TlsFault, TlsLayer
 
-__all__ = ["Shared", "Wire", "listen", "reachable"]
+__all__ = ["Shared", "Wire", "bind", "listen", "reachable"]
 
 _READ_BYTES: Final = 64 * 1024
 "Read at once; also what one client can make the others wait for."
@@ -286,12 +286,20 @@ async def listen(host: str, port: int) -> socket.socket:
         )
     except socket.gaierror as error:
         raise OSError(error.errno, f"{error.strerror}: {host!r}") from None
-    family, _, _, _, address = found[0]
+    return bind(found[0][0], found[0][4])
+
+
+def bind(family: int, address: tuple[Any, ...], *, reuse_port: bool = False) -> socket.socket:
+    """The same for an address that has been looked up; others may share it if they all say so."""
     everywhere = address[0] == "::"
     if everywhere and not socket.has_dualstack_ipv6():
-        family, address, everywhere = socket.AF_INET, ("0.0.0.0", port), False
+        family, address, everywhere = socket.AF_INET, ("0.0.0.0", address[1]), False
     sock = socket.create_server(
-        address, family=family, backlog=_ACCEPT_BACKLOG, dualstack_ipv6=everywhere
+        address,
+        family=family,
+        backlog=_ACCEPT_BACKLOG,
+        dualstack_ipv6=everywhere,
+        reuse_port=reuse_port,
     )
     sock.setblocking(False)
     # Those it accepts inherit it: a message is one write, and none waits for the next.

@@ -147,9 +147,17 @@ GROUPS: Final = (
         ),
     ),
     Group(
-        "More machines",
-        "",
-        (Option("redis", TEXT, None, "URL of the Redis by which servers are as one"),),
+        "More processes and machines",
+        "Addresses, and what is kept where, are in [Several servers](cluster.md).",
+        (
+            Option("redis", TEXT, None, "URL of the Redis by which servers are as one"),
+            Option("redis_name", TEXT, "default", "of those that are, on one Redis"),
+            Option(
+                *("redis_lease", SECONDS, 15),
+                "seconds until a server that is not heard of is taken for dead; the same for all",
+            ),
+            Option("workers", number("NUMBER"), 1, "processes that share the port"),
+        ),
     ),
     Group(
         "Seen from outside",

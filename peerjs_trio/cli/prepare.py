@@ -97,10 +97,19 @@ def _rooms(settings: Settings) -> dict[str, Any]:
 
 
 def _bus(settings: Settings) -> Bus | None:
+    if settings["workers"] < 1:
+        raise ConfigError(f"{settings.source('workers')}: workers: there is one at least")
     if settings["redis"] is None:
+        if settings["workers"] > 1:
+            raise ConfigError(
+                f"{settings.source('workers')}: workers: more than one needs redis, through which "
+                "they find each other's clients"
+            )
         return None
     try:
-        bus: Bus = importlib.import_module("peerjs_trio.bus").RedisBus(settings["redis"])
+        bus: Bus = importlib.import_module("peerjs_trio.bus").RedisBus(
+            settings["redis"], name=settings["redis_name"], lease=settings["redis_lease"]
+        )
     except (ImportError, ValueError) as error:  # an extra
         raise ConfigError(f"{settings.source('redis')}: redis: {error}") from error
     return bus

@@ -7,9 +7,10 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,8 +79,9 @@ def run(args: argparse.Namespace) -> int:
             print("peerjs serve: these options are right")
             return 0
         log_to_stderr(settings["log_format"], settings["log_level"])
-        with _deadline(settings["stop_timeout"]) as stopping:
-            trio.run(_serve, settings, prepared, stopping)
+        if settings["workers"] > 1:
+            return _serve_in_workers(settings, prepared)
+        _work(settings, prepared, 0, systemd.listener(), lambda: None)
     except KeyboardInterrupt:
         pass  # before our own handler was in place
     except ConfigError as error:
@@ -94,26 +96,71 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _serve(settings: Settings, prepared: Prepared, stopping: threading.Event) -> None:
+def _serve_in_workers(settings: Settings, prepared: Prepared) -> int:
+    from .workers import share_port, supervise
+
+    count = settings["workers"]
+    listener = systemd.listener()
+    listeners = (
+        [listener] * count if listener else share_port(settings["host"], settings["port"], count)
+    )
+
+    def work(number: int, listener: socket.socket, ready: Callable[[], None]) -> int:
+        try:
+            _work(settings, prepared, number, listener, ready)
+        except OSError as error:
+            print(f"peerjs serve: {error.strerror or error}", file=sys.stderr)
+            return 1
+        return 0
+
+    return supervise(
+        work,
+        listeners,
+        stop_signals=_stop_signals(prepared.certificates),
+        stop_timeout=settings["stop_timeout"],
+    )
+
+
+def _work(
+    settings: Settings,
+    prepared: Prepared,
+    number: int,
+    listener: socket.socket | None,
+    ready: Callable[[], None],
+) -> None:
+    with _deadline(settings["stop_timeout"]) as stopping:
+        trio.run(_serve, settings, prepared, stopping, number, listener, ready)
+
+
+async def _serve(
+    settings: Settings,
+    prepared: Prepared,
+    stopping: threading.Event,
+    number: int,
+    listener: socket.socket | None,
+    ready: Callable[[], None],
+) -> None:
     certificates = prepared.certificates
     with ExitStack() as stack:
         async with (
             stop_on_signal(*_stop_signals(certificates)),
             open_server(
                 **prepared.arguments,
-                listener=systemd.listener(),
+                listener=listener,
                 stop_timeout=settings["stop_timeout"],
             ) as server,
             open_background() as tasks,
         ):
             allow_open_files(prepared.arguments["limits"].sockets)
             server.hub.observers.append(EventLog())
-            _serve_metrics(server, settings, prepared, stack)
+            _serve_metrics(server, settings, prepared, number, stack)
             if _HANGUP is not None and _HANGUP not in _stop_signals(certificates):
                 await tasks.start(_reload_on_hangup, _HANGUP, certificates, server.url)
             if certificates is not None:
                 tasks.start_soon(_watch_the_date, certificates)
-            _greet(server, settings)
+            if number == 0:
+                _greet(server, settings)
+            ready()
             systemd.notify_ready(f"serving {server.url}")
             try:
                 await trio.sleep_forever()
@@ -201,7 +248,7 @@ def _deadline(timeout: float) -> Iterator[threading.Event]:
 
 
 def _serve_metrics(
-    server: PeerServer, settings: Settings, prepared: Prepared, stack: ExitStack
+    server: PeerServer, settings: Settings, prepared: Prepared, number: int, stack: ExitStack
 ) -> None:
     port = settings["metrics_port"]
     if port is None and not settings["metrics"]:
@@ -219,7 +266,8 @@ def _serve_metrics(
         server.hub.pages["/metrics"] = metrics.page
         return
     host = settings["metrics_host"]
-    port = stack.enter_context(metrics.served(host, port))
+    # Each worker has its own.
+    port = stack.enter_context(metrics.served(host, port + number if port else 0))
     log(logging.INFO, "metrics", host=host, port=port)
 
 
