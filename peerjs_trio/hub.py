@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol
 import anyio
 
 from peerjs_proto.addresses import Proxies, network_of
+from peerjs_proto.cluster_io import Claim
 from peerjs_proto.server import ServerProtocol
 from peerjs_proto.server_http import split_target
 from peerjs_proto.server_io import (
@@ -64,13 +65,6 @@ class Outlet(Protocol):
     def ping(self) -> None:
         """Send a WebSocket ping, if that is ours to do."""
         ...
-
-
-class Claim(Protocol):
-    """An id that the servers on a bus have agreed is a client's."""
-
-    @property
-    def id(self) -> str: ...
 
 
 class Bus(Protocol):

@@ -156,7 +156,7 @@ GROUPS: Final = (
                 *("redis_lease", SECONDS, 15),
                 "seconds until a server that is not heard of is taken for dead; the same for all",
             ),
-            Option("workers", number("NUMBER"), 1, "processes that share the port"),
+            Option("workers", number("NUMBER", most=255), 1, "processes that share the port"),
         ),
     ),
     Group(

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -61,7 +62,7 @@ def supervise(
     """Run a worker on each of these sockets, until a signal; the exit status.
 
     A worker that ends is followed by another, after a wait that grows while they are short-lived.
-    Where one ends before any has come up, none follow, and the status is 1.
+    Where one of the first does not even come up, none follow, and the status is 1.
 
     Args:
         stop_signals: Those that end it. Workers get SIGTERM, and any other signal as it is.
@@ -86,6 +87,8 @@ class _Worker:
     "How often it has been short-lived, one behind the other."
     start_at: float | None = None
     "When there is to be one again."
+    has_come_up: bool = False
+    "Whether one has ever served."
 
 
 class _Supervisor:
@@ -93,7 +96,6 @@ class _Supervisor:
         self._work = work
         self._signals = signals
         self._workers = [_Worker(number, sock) for number, sock in enumerate(listeners)]
-        self._has_come_up = False
         self._ready, self._say_ready = os.pipe()
         os.set_blocking(self._ready, False)
         # Its end is how workers hear of ours, even of a SIGKILL.
@@ -128,13 +130,14 @@ class _Supervisor:
             pid = os.fork()
             if pid == 0:
                 self._signals.forget()
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it knows what to do then
         if pid == 0:
             status = 1
             try:
                 os.setpgid(0, 0)  # Ctrl-C is for the supervisor, which tells each of us once
                 os.close(self._held)
                 threading.Thread(target=_follow, args=(self._lifeline,), daemon=True).start()
-                status = self._work(worker.number, worker.listener, self._came_up)
+                status = self._work(worker.number, worker.listener, partial(self._say, worker))
             except KeyboardInterrupt:
                 pass
             except BaseException:
@@ -144,16 +147,18 @@ class _Supervisor:
                 os._exit(status)
         worker.pid, worker.started, worker.start_at = pid, time.monotonic(), None
 
-    def _came_up(self) -> None:
-        os.write(self._say_ready, b"!")
+    def _say(self, worker: _Worker) -> None:
+        """It has come up."""
+        os.write(self._say_ready, bytes([worker.number]))
 
     def _outlive(self, worker: _Worker) -> bool:
         """Look after one that may have ended; False where that is no use."""
         if not _has_ended(worker):
             return True
         with suppress(BlockingIOError):
-            self._has_come_up = bool(os.read(self._ready, 100)) or self._has_come_up
-        if not self._has_come_up:
+            for number in os.read(self._ready, _MOST_WORKERS):
+                self._workers[number].has_come_up = True
+        if not worker.has_come_up:
             return False
         now = time.monotonic()
         if now - worker.started >= _STEADY:
@@ -244,6 +249,9 @@ def _follow(lifeline: int) -> None:
     os.read(lifeline, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
+
+_MOST_WORKERS: Final = 255
+"""As many as a byte can name, which is what peerjs_trio/cli/options.py allows."""
 
 _STEADY: Final = 5.0
 """Seconds of life after which a worker that ends is followed at once."""

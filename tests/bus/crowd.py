@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ import attrs
 import trio
 import trio_websocket
 
-from tests.trio.server_clients import open_client
+from tests.trio.server_clients import Client, open_client
 
 __all__ = ["Crowd", "Node", "open_node"]
 
@@ -71,7 +72,7 @@ class Crowd:
         while True:
             node = self._random.choice(self.nodes)
             try:
-                async with open_client(node, id, token=f"of {id}") as client:  # type: ignore[arg-type]
+                async with open_client(node, id, token=f"of {id}") as client:
                     opened = await client.receive()
                     if opened["type"] != "OPEN":
                         self.refused.append(id)
@@ -93,18 +94,18 @@ class Crowd:
                 del self.pending[offer.number]
             await trio.sleep(self._random.uniform(0.0, 0.2))
 
-    async def _call(self, id: str, others: list[str], client: object) -> None:
+    async def _call(self, id: str, others: list[str], client: Client) -> None:
         while True:
             await trio.sleep(self._random.uniform(0.0, 0.1))
             if self.is_calling:
                 offer = Offer(next(self._numbers), id, self._random.choice(others))
                 self.pending[offer.number] = offer
-                await client.send("OFFER", offer.dst, offer.number)  # type: ignore[attr-defined]
+                await client.send("OFFER", offer.dst, offer.number)
 
-    async def _hear(self, id: str, client: object) -> None:
+    async def _hear(self, id: str, client: Client) -> None:
         while True:
-            message = await client.socket.get_message()  # type: ignore[attr-defined]
-            match trio_json(message):
+            message = await client.socket.get_message()
+            match json.loads(message):
                 case {"type": "OFFER", "payload": int(number)}:
                     self.delivered += 1
                     self.pending.pop(number, None)
@@ -115,9 +116,3 @@ class Crowd:
                             del self.pending[offer.number]
                 case {"type": "ID-TAKEN"}:
                     self.refused.append(id)
-
-
-def trio_json(text: str) -> object:
-    import json
-
-    return json.loads(text)

@@ -65,10 +65,8 @@ class BusHub(Hub):
 
 
 @asynccontextmanager
-async def open_hub(
-    url: str, name: str, *, lease: float = 15.0, **options: Any
-) -> AsyncIterator[BusHub]:
-    hub = BusHub(ServerProtocol(**options), bus=RedisBus(url, name=name, lease=lease))
+async def open_hub(url: str, name: str, **options: Any) -> AsyncIterator[BusHub]:
+    hub = BusHub(ServerProtocol(**options), bus=RedisBus(url, name=name))
     async with hub.running():
         yield hub
 

@@ -11,7 +11,8 @@ from peerjs_trio.server import open_server
 from peerjs_trio.signals import stop_on_signal
 
 
-async def main(url: str, name: str, lease: str) -> None:
+async def main(*arguments: str) -> None:
+    url, name, lease = arguments
     bus = RedisBus(url, name=name, lease=float(lease))
     async with stop_on_signal(), open_server(bus=bus, expire_timeout=2.0) as server:
         print(server.port, flush=True)

@@ -119,7 +119,11 @@ async def get(hub: Any, target: str, method: str = "GET") -> Any:
 
 def test_discovery_and_rooms(redis: RedisServer, backend: str) -> None:
     name = new_name()
-    options = {"allow_discovery": True, "rooms": "network", "room_secret": b"s" * 32}
+    options: dict[str, Any] = {
+        "allow_discovery": True,
+        "rooms": "network",
+        "room_secret": b"s" * 32,
+    }
 
     async def main() -> None:
         async with (

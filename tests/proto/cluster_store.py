@@ -89,8 +89,8 @@ class Store:
             messages = self.waiting.get(dst, [])
             expiry: list[Any] = [dst.encode(), messages[-1].number if messages else 0]
             for src in dict.fromkeys(message.src for message in messages):
-                if (node := self.home(src)) is not None:
-                    expiry += [src.encode(), node.encode()]
+                if (home := self.home(src)) is not None:
+                    expiry += [src.encode(), home.encode()]
             reply.append(expiry)
         return reply
 

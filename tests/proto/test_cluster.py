@@ -147,7 +147,8 @@ def test_who_never_comes_is_given_up_once() -> None:
     world.advance(5.0)
     assert alice.texts[1:] == [{"type": "EXPIRE", "src": "carol", "dst": "alice"}]
     assert bob.texts[1:] == [{"type": "EXPIRE", "src": "carol", "dst": "bob"}]
-    assert world.store.waiting == world.store.due == {}
+    assert world.store.waiting == {}
+    assert world.store.due == {}
     world.advance(10.0)
     assert types(alice) == types(bob) == ["OPEN", "EXPIRE"]
 
@@ -192,7 +193,8 @@ def test_a_sender_that_cannot_be_told_is_told_later() -> None:
     for _ in range(8):
         world.tick(0.25)
         for server in world.servers:
-            server.ask(), server.hear_answer()
+            server.ask()
+            server.hear_answer()
             server.inbox.clear()
     assert {"EXPIRE"} <= {*types(alice), *types(bob)}
     world.advance(12.0)
@@ -253,7 +255,10 @@ def test_a_message_for_one_who_has_just_been_granted_its_id() -> None:
     first.send(alice, "OFFER", "bob")
     first.send(alice, "LEAVE", "bob")
     for _ in range(6):
-        first.ask(), first.hear_answer(), first.hear_word(), second.hear_word()
+        first.ask()
+        first.hear_answer()
+        first.hear_word()
+        second.hear_word()
     world.settle()
     assert types(bob) == ["OPEN", "OFFER", "LEAVE"]
 
@@ -277,7 +282,10 @@ def test_a_message_that_is_lost_is_sent_again() -> None:
     first, second, alice, bob = two(world)
     first.send(alice, "OFFER", "bob")
     first.send(alice, "LEAVE", "bob")
-    first.ask(), first.hear_answer(), first.ask(), first.hear_answer()
+    first.ask()
+    first.hear_answer()
+    first.ask()
+    first.hear_answer()
     assert second.inbox
     second.inbox.clear()
     world.advance(1.5)
@@ -289,8 +297,13 @@ def test_a_receipt_that_is_late() -> None:
     world = World()
     first, second, alice, bob = two(world)
     first.send(alice, "OFFER", "bob")
-    first.ask(), first.hear_answer(), first.ask(), first.hear_answer()
-    second.hear_word(), second.ask(), second.hear_answer()
+    first.ask()
+    first.hear_answer()
+    first.ask()
+    first.hear_answer()
+    second.hear_word()
+    second.ask()
+    second.hear_answer()
     receipt = first.inbox[0]
     world.advance(2.0)
     first.node.receive(receipt, world.now)

@@ -16,6 +16,7 @@ import trio_websocket
 
 __all__ = [
     "Address",
+    "Client",
     "RawClient",
     "Reply",
     "fetch",
