@@ -137,12 +137,14 @@ class Hub:
         self._claims: dict[int, Claim] = {}  # of those who are registered
         self._performing = False
         self._stopping = False
-        self._alarm = anyio.CancelScope()
-        self._alarm_at: float | None = None
+        # Made where it is used: a hub can be made where no event loop runs.
+        self._alarm: anyio.CancelScope | None = None
+        self._alarm_at = inf
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep time, and the bus, as long as the block runs."""
+        """Keep time, and the bus, as long as the block runs. Another may follow."""
+        self._stopping = False
         async with open_background() as tasks:
             if self._bus is not None:
                 await tasks.start(self._bus.run, self)
@@ -203,7 +205,11 @@ class Hub:
         client = self.register_now(target, headers, address, outlet, refusal=refusal, claim=claim)
         if self._bus is not None and claim is not None:
             if client in self._claims:
-                await self._bus.registered(claim, client)
+                try:
+                    await self._bus.registered(claim, client)
+                except BaseException:  # cancelled: nobody will know how to speak of it
+                    self.gone(client)
+                    raise
             else:
                 self._bus.release(claim)
         return client
@@ -332,10 +338,9 @@ class Hub:
         if self._bus is not None:
             while (forward := core.next_forward()) is not None:
                 self._bus.forward(forward)
-        timeout_at = core.next_timeout()
-        if timeout_at != self._alarm_at:  # moving an alarm costs more than asking
-            self._alarm_at = timeout_at
-            self._alarm.deadline = inf if timeout_at is None else timeout_at
+        if self._alarm is not None and (timeout_at := self._timeout_at()) != self._alarm_at:
+            # Moving an alarm costs more than asking.
+            self._alarm.deadline = self._alarm_at = timeout_at
 
     def _happened(self, event: ServerEvent) -> None:
         if isinstance(event, ClientGone) and event.client in self._claims:
@@ -356,11 +361,15 @@ class Hub:
 
     async def _keep_time(self) -> None:
         while True:
-            with self._alarm:
+            self._alarm_at = self._timeout_at()
+            with anyio.CancelScope(deadline=self._alarm_at) as self._alarm:
                 await anyio.sleep_forever()
-            self._alarm, self._alarm_at = anyio.CancelScope(), None
             self.core.handle_timeout(self._clock())
             self.perform()
+
+    def _timeout_at(self) -> float:
+        timeout_at = self.core.next_timeout()
+        return inf if timeout_at is None else timeout_at
 
 
 @lru_cache(maxsize=4096)

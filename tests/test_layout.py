@@ -104,6 +104,9 @@ CONFINED = {
     "prometheus_client": {"metrics"},
 }
 
+# These run on asyncio as well.
+WITHOUT_TRIO = ["asgi", "asgi_socket", "background", "hub", "server_options"]
+
 
 def imports(path: Path, package: str) -> Iterator[str]:
     """Absolute names of all that a file imports, inside functions and TYPE_CHECKING too."""
@@ -175,6 +178,14 @@ def test_libraries_stay_in_their_modules(name: str, path: Path, package: str) ->
     for module in imports(path, package):
         top = module.split(".")[0]
         assert name in CONFINED.get(top, {name}), f"{name} imports {top}"
+
+
+@pytest.mark.parametrize("name", WITHOUT_TRIO)
+def test_what_runs_on_asyncio_too_does_without_trio(name: str) -> None:
+    for module in imports(ROOT / "peerjs_trio" / f"{name}.py", "peerjs_trio"):
+        top, *below = module.split(".")
+        assert top != "trio"
+        assert top != "peerjs_trio" or below[0] in WITHOUT_TRIO, module
 
 
 @pytest.mark.parametrize("folder", ["proto", "sim"])

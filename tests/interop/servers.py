@@ -71,12 +71,14 @@ async def open_client(
     query = urlencode({name: value for name, value in given.items() if value is not None}) + more
     url = f"{server.url.replace('http', 'ws', 1)}peerjs?{query}"
     async with open_websocket(url) as socket:
-        yield Client(socket)
+        yield Client(socket, no_status=getattr(server, "no_status", 1005))
 
 
 @attrs.frozen
 class Client:
     _socket: WebSocketConnection
+    no_status: int = 1005
+    "What a close without a status is here. ASGI has none, and so it is 1000 there."
 
     async def send(self, message: str | bytes | dict[str, Any], *, or_closed: bool = False) -> None:
         """Text, binary, or a value as JSON; ``or_closed`` if the server may have closed."""

@@ -55,7 +55,7 @@ async def test_registration_is_answered_with_open(start_server: StartServer) -> 
 async def test_what_is_refused(start_server: StartServer, given: dict[str, Any], text: str) -> None:
     async with start_server() as server, open_client(server, **given) as client:
         assert await client.receive() == {"type": "ERROR", "payload": {"msg": text}}
-        assert await client.close_code() == 1005
+        assert await client.close_code() == client.no_status
 
 
 async def test_a_taken_id(start_server: StartServer) -> None:
@@ -64,7 +64,7 @@ async def test_a_taken_id(start_server: StartServer) -> None:
         async with open_client(server, "alice", token="another") as thief:
             taken = {"type": "ID-TAKEN", "payload": {"msg": "ID is taken"}}
             assert await thief.receive() == taken
-            assert await thief.close_code() == 1005
+            assert await thief.close_code() == thief.no_status
         await fence(alice, "alice")
 
     async with start_server() as server:
@@ -107,7 +107,7 @@ async def test_the_concurrent_limit(start_server: StartServer, which: WhichServe
         async with open_client(server, "bob") as bob:
             text = "Server has reached its concurrent user limit"
             assert await bob.receive() == {"type": "ERROR", "payload": {"msg": text}}
-            assert await bob.close_code() == 1005
+            assert await bob.close_code() == bob.no_status
 
         # Who is registered may come back, and a place that is given up is free.
         async with open_client(server, "alice") as again:
@@ -268,7 +268,7 @@ async def test_leave_without_a_destination(start_server: StartServer, which: Whi
         assert await alice.receive() == await bob.receive() == {"type": "OPEN"}
         await alice.send({"type": "LEAVE"})
         if AFTER_LEAVE.of(which) == "closed":
-            assert await alice.close_code() == 1005
+            assert await alice.close_code() == alice.no_status
         else:
             await alice.send({"type": "OFFER", "dst": "bob"})
             assert await bob.receive() == {"type": "OFFER", "src": "alice", "dst": "bob"}
@@ -282,7 +282,7 @@ async def test_who_sends_no_heartbeat_is_dropped(start_server: StartServer) -> N
         open_client(server, "alice") as alice,
     ):
         assert await alice.receive() == {"type": "OPEN"}
-        assert await alice.close_code() == 1005
+        assert await alice.close_code() == alice.no_status
 
 
 async def test_heartbeats_keep_a_client(start_server: StartServer, which: WhichServer) -> None:
@@ -299,7 +299,7 @@ async def test_heartbeats_keep_a_client(start_server: StartServer, which: WhichS
             if keeps:
                 await fence(alice, "alice")
             else:
-                assert await alice.close_code() == 1005
+                assert await alice.close_code() == alice.no_status
 
 
 @pytest.mark.parametrize("junk", ["{", '"text"', "5", "null"])
