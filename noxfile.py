@@ -35,6 +35,9 @@ BROWSER = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
 NETWORK = {"turnserver": "coturn", "ip": "iproute2", "nft": "nftables"}
 """The same for the tests of STUN, TURN and NAT."""
 
+REDIS = {"redis-server": "redis-server", "redis-cli": "redis-tools"}
+"""The same for the tests of several PeerServers."""
+
 
 @nox.session
 def demo(session: nox.Session) -> None:
@@ -47,7 +50,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The whole test suite, with a browser. Arguments after -- go to pytest."""
-    provide(session, BROWSER | NETWORK)
+    provide(session, BROWSER | NETWORK | REDIS)
     session.install("-e", ".[all]", *group("test"))
     session.run("python", "-m", "pytest", *session.posargs)
 
@@ -207,7 +210,7 @@ def provide(session: nox.Session, programs: dict[str, str]) -> None:
     fate = "will fail" if os.environ.get("CI") == "true" else "will be skipped"
     session.warn(
         f"Some tests {fate}: they need {', '.join(programs)}. On Debian: {' '.join(command)}; "
-        "elsewhere: Chromium as 'chromium', Node.js 20, coturn, iproute2 and nftables."
+        "elsewhere: Chromium as 'chromium', Node.js 20, coturn, iproute2, nftables and Redis 7."
     )
 
 

@@ -161,7 +161,7 @@ class PeerServer:
 
     async def _serve_http(self, scope: Scope, send: Send) -> None:
         request = HttpRequest(scope["method"], _target(scope), _headers(scope))
-        reply = self.hub.respond(request, _address(scope))
+        reply = await self.hub.respond(request, _address(scope))
         await _send_reply(send, reply, "http.response", with_body=scope["method"] != "HEAD")
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from peerjs_proto.addresses import Proxies
-from peerjs_proto.server_io import Credentials, Forward, ServerLimits
+from peerjs_proto.server_io import Credentials, Forward, HttpRequest, ServerLimits
 from peerjs_trio.asgi import PeerServer
 from peerjs_trio.hub import Claim, Hub
 from tests.asgi.clients import Client, fetch, open_client, scope_of
@@ -311,7 +311,7 @@ class LoneBus:
         await anyio.sleep_forever()
 
     async def claim(self, credentials: Credentials) -> Claim | None:
-        return credentials
+        return Claim(credentials.id, "nonce", "digest")
 
     async def registered(self, claim: Claim, client: int) -> None:
         await checkpoint()
@@ -321,8 +321,8 @@ class LoneBus:
 
     def forward(self, message: Forward) -> None: ...
 
-    async def ids(self) -> list[str]:
-        return []
+    async def respond(self, hub: Hub, request: HttpRequest, network: str) -> None:
+        return None
 
 
 async def test_a_bus_has_to_be_run() -> None:

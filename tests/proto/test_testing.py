@@ -174,7 +174,8 @@ def test_operations_are_all_inputs_of_a_server() -> None:
         drawn(
             server_operations(),
             ServerProtocol,
-            OUT | {"next_forward", "statistics", "ids", "is_registered", "silent_since"},
+            OUT
+            | {"next_forward", "statistics", "ids", "is_registered", "lists_ids", "silent_since"},
         )
         == set()
     )
