@@ -20,12 +20,12 @@ mean, is in ``peerjs_trio/bus/exchange.lua``; docs/cluster.md has the whole.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from .claims import Claims, digest
 from .cluster_io import (
     Claim,
     ClusterStatistics,
@@ -75,12 +75,10 @@ class ClusterNode:
         self._post = Post(core, counted=counted)
         self._name: str | None = None
         self._ready = False
-        self._claims: dict[str, Claim] = {}  # those that are granted, by id
-        self._unsettled: dict[Claim | Question, None] = {}
-        self._settled: deque[Claim | Question] = deque()
         self._requests: deque[Request] = deque()
-        self._to_claim: set[Claim] = set()  # again, since the store has come back
-        self._to_fetch: dict[str, None] = {}
+        self._settled: deque[Claim | Question] = deque()
+        self._questions: dict[Question, None] = {}
+        self._claims = Claims(core, self._requests.append, self._settled.append)
         self._expiries: list[tuple[Expiry, int]] = []
         self._exchanges = 0
         self._tend_at = self._heard_at = 0.0
@@ -116,9 +114,7 @@ class ClusterNode:
         self._lapsed = False
         self._heard_at = now
         self._tend(now, first=True)
-        self._to_claim = set(self._claims.values())
-        for claim in self._claims.values():
-            self._ask_for(claim)
+        self._claims.connected()
 
     def disconnected(self) -> None:
         """The store is away: ids are given out, and messages wait, as on a server of its own."""
@@ -127,13 +123,10 @@ class ClusterNode:
         self._core.set_others(False)
         self._post.disconnected()
         self._requests.clear()
-        self._to_claim.clear()
-        self._to_fetch.clear()
         self._expiries.clear()
-        for open in list(self._unsettled):
-            if isinstance(open, Claim):
-                self._decide(open)
-            self._settle(open)
+        self._claims.disconnected()
+        self._settled.extend(self._questions)
+        self._questions.clear()
 
     def is_lost(self, now: float) -> bool:
         """Whether to connect anew: the node does not hear itself, or the others think it dead."""
@@ -151,97 +144,26 @@ class ClusterNode:
         Args:
             nonce: Something that no claim has ever had.
         """
-        claim = Claim(credentials.id, nonce, _digest(credentials.id, credentials.token))
-        self._unsettled[claim] = None
-        if self._name is None:
-            self._decide(claim)
-            self._settle(claim)
-        else:
-            self._ask_for(claim)
-        return claim
+        return self._claims.claim(credentials, nonce)
 
     def registered(self, claim: Claim, client: int) -> None:
         """The client of this claim is on, as ``client``: deliver what waits for it."""
-        claim.client = client
-        if claim.lost:
-            self._core.client_moved(client)
-        elif claim.waited_for:
-            self._to_fetch[claim.id] = None
+        self._claims.registered(claim, client)
 
     def release(self, claim: Claim) -> None:
         """The client of this claim is gone, or was never on."""
-        self._unsettled.pop(claim, None)  # nobody waits for it any more
-        self._to_claim.discard(claim)
-        if self._claims.get(claim.id) is claim:
-            del self._claims[claim.id]
-        if self._name is not None:
-            settle = partial(self._released, claim)
-            self._requests.append(Request("release", (claim.id, claim.nonce), settle))
-
-    def _ask_for(self, claim: Claim) -> None:
-        arguments = claim.id, claim.nonce, claim.digest, int(claim.known)
-        self._requests.append(Request("claim", arguments, partial(self._answer_claim, claim)))
-
-    def _answer_claim(self, claim: Claim, reply: Reply, now: float) -> None:
-        is_ours = reply[0] == 1
-        claim.waited_for = claim.waited_for or reply[1] == 1
-        if claim in self._unsettled:
-            if is_ours:
-                claim.known = True
-                self._grant(claim)
-            else:
-                claim.granted = False
-            self._settle(claim)
-        elif claim in self._to_claim:
-            self._to_claim.discard(claim)
-            claim.known = True
-            if not is_ours:
-                self._lose(claim)
-            elif claim.client is not None and claim.waited_for:
-                self._to_fetch[claim.id] = None
-        self._get_ready()
-
-    def _released(self, claim: Claim, reply: Reply, now: float) -> None:
-        older = self._claims.get(claim.id)
-        if older is not None and not claim.granted:
-            # Nobody waited for what the store granted, but it took the id from this one.
-            self._to_claim.add(older)
-            self._ask_for(older)
-
-    def _decide(self, claim: Claim) -> None:
-        """Without the store: only who is here counts."""
-        older = self._claims.get(claim.id)
-        if older is None or older.digest == claim.digest:
-            self._grant(claim)
-        else:
-            claim.granted = False
-
-    def _grant(self, claim: Claim) -> None:
-        claim.granted = True
-        older = self._claims.get(claim.id)
-        if older is not None and older.digest != claim.digest:
-            self._lose(older)  # what says so is still on its way
-        if not claim.lost:
-            self._claims[claim.id] = claim
-
-    def _lose(self, claim: Claim) -> None:
-        claim.lost = True
-        if self._claims.get(claim.id) is claim:
-            del self._claims[claim.id]
-        if claim.client is not None:
-            self._core.client_moved(claim.client)
+        self._claims.release(claim)
 
     # --- what else the runtime wants to know --------------------------------------------------
 
     def ask(self, name: str, *arguments: str | bytes | int) -> Question:
         """Ask the store something; :meth:`next_settled` says when there is a reply."""
         question = Question()
-        self._unsettled[question] = None
         if self._name is None:
-            self._settle(question)
+            self._settled.append(question)
         else:
-            settle = partial(self._answer, question)
-            self._requests.append(Request(name, arguments, settle))
+            self._questions[question] = None
+            self._requests.append(Request(name, arguments, partial(self._answer, question)))
         return question
 
     def ask_for_room(self, call: RoomCall) -> Question:
@@ -249,7 +171,7 @@ class ClusterNode:
         limits = self._core.limits
         return self.ask(
             "room",
-            *(call.action, call.id, _digest(call.id, call.token), call.room, int(call.is_open)),
+            *(call.action, call.id, digest(call.id, call.token), call.room, int(call.is_open)),
             *(limits.room_members, limits.rooms_per_client),
         )
 
@@ -259,11 +181,8 @@ class ClusterNode:
 
     def _answer(self, question: Question, reply: Reply, now: float) -> None:
         question.reply = reply
-        self._settle(question)
-
-    def _settle(self, open: Claim | Question) -> None:
-        del self._unsettled[open]
-        self._settled.append(open)
+        del self._questions[question]
+        self._settled.append(question)
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -279,22 +198,9 @@ class ClusterNode:
             case Parcel() as parcel:
                 self._post.receive(parcel)
             case Fetch(id):
-                for claim in self._claims_of(id):
-                    if claim.client is None:
-                        claim.waited_for = True  # until it is on
-                    else:
-                        self._to_fetch[id] = None
+                self._claims.waited_for(id)
             case Moved(nonce, id):
-                for claim in self._claims_of(id):
-                    if claim.nonce == nonce:
-                        self._lose(claim)
-
-    def _claims_of(self, id: str) -> list[Claim]:
-        """Also those that the store has granted, while its answer is still on its way."""
-        claims = [open for open in self._unsettled if isinstance(open, Claim) and open.id == id]
-        if (claim := self._claims.get(id)) is not None:
-            claims.append(claim)
-        return claims
+                self._claims.moved(id, nonce)
 
     def _fetched(self, id: str, reply: Reply, now: float) -> None:
         for text in reply[1::2]:
@@ -322,8 +228,9 @@ class ClusterNode:
         requests: list[Request] = []
         while self._requests and len(requests) < BATCH:
             requests.append(self._requests.popleft())
-        for id in list(self._to_fetch)[:BATCH_FETCHES]:
-            del self._to_fetch[id]
+        to_fetch = self._claims.to_fetch
+        for id in list(to_fetch)[:BATCH_FETCHES]:
+            del to_fetch[id]
             requests.append(Request("fetch", (id,), partial(self._fetched, id)))
         requests.extend(self._post.requests(now))
         if not requests:
@@ -335,6 +242,10 @@ class ClusterNode:
         """What the store said to it. Whoever gets none says :meth:`disconnected`."""
         for request, reply in zip(exchange.requests, replies, strict=True):
             request.settle(reply, now)
+        # Once the others know of all clients here, they can be counted on.
+        if not self._ready and self._claims.are_known:
+            self._ready = True
+            self._core.set_others(True)
 
     def _head(self, name: str) -> tuple[str | int, ...]:
         limits = self._core.limits
@@ -375,18 +286,6 @@ class ClusterNode:
             names = [str(name, "utf-8") for name in senders]
             told = list(zip(names[::2], names[1::2], strict=True))
             self._expiries.append((self._post.expire(str(dst, "utf-8"), told, now), last))
-        self._get_ready()
-
-    def _get_ready(self) -> None:
-        """Once the others know of all clients here, they can be counted on."""
-        if not self._ready and not self._to_claim:
-            self._ready = True
-            self._core.set_others(True)
-
-
-def _digest(id: str, token: str) -> str:
-    """Of a token, good for one id only."""
-    return hashlib.sha256(f"{id}\0{token}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def room_outcome(question: Question) -> RoomResult | RoomRefusal | None:

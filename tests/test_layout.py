@@ -65,6 +65,7 @@ ORDER = [
     "waiting",
     "server",
     "cluster_io",
+    "claims",
     "post",
     "cluster",
     "testing._hypothesis",
