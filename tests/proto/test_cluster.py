@@ -5,8 +5,10 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from peerjs_proto.cluster import BATCH, ClusterNode
+from peerjs_proto.cluster import BATCH, ClusterNode, room_outcome
+from peerjs_proto.cluster_io import Parcel, read_payload
 from peerjs_proto.errors import LocalProtocolError
+from peerjs_proto.rooms import RoomAction, RoomCall, RoomRefusal, RoomResult
 from peerjs_proto.server import ServerProtocol
 from peerjs_proto.server_io import DEFAULT_SERVER_LIMITS, Forward
 
@@ -317,11 +319,13 @@ def test_without_the_store_a_server_is_on_its_own() -> None:
     first, second, alice, bob = two(world)
     first.disconnect()
     assert not first.node.ready
+    assert first.node.next_exchange(world.now) is None
     assert second.node.ready
     carol = first.join("carol")
     thief = first.join("alice", "another")
     assert thief.is_closed
     assert not carol.is_closed
+    first.leave(first.join("dave"))
     first.send(alice, "OFFER", "carol")
     first.send(alice, "OFFER", "bob")
     assert types(carol) == ["OPEN", "OFFER"]
@@ -534,6 +538,225 @@ def test_what_other_versions_say_is_passed_over() -> None:
     assert not alice.is_closed
 
 
+def test_it_wants_to_be_woken() -> None:
+    world = World()
+    node = world.servers[0].node
+    node.handle_timeout(7.0)
+    assert 7.0 < node.next_timeout() < 8.0
+
+
 def test_a_node_needs_a_lease() -> None:
     with pytest.raises(LocalProtocolError):
         ClusterNode(ServerProtocol(), lease=0.0)
+
+
+# --- at odd moments ------------------------------------------------------------------------------
+
+
+def test_a_letter_that_has_arrived_is_not_sent_again() -> None:
+    world = World()
+    first, second, alice, bob = two(world)
+    first.send(alice, "OFFER", "bob")
+    for _ in range(2):
+        first.ask()
+        first.hear_answer()
+    second.hear_word()
+    second.ask()
+    second.hear_answer()
+    receipt = first.inbox.pop()
+    world.tick(1.5)  # it is to go through the store now
+    first.node.receive(receipt, world.now)
+    world.settle()
+    assert types(bob) == ["OPEN", "OFFER"]
+
+
+def test_letters_that_are_given_up_while_the_store_takes_its_time() -> None:
+    world = World()
+    first, _, alice, bob = two(world)
+    first.send(alice, "OFFER", "bob")
+    first.send(alice, "LEAVE", "bob")
+    first.ask()
+    world.tick(6.0)  # it has not answered
+    first.hear_answer()
+    assert types(alice) == ["OPEN", "EXPIRE"]
+    assert first.node.statistics().letters == 0
+    world.settle()
+    first.send(alice, "OFFER", "bob")
+    world.settle()
+    first.send(alice, "OFFER", "bob")
+    first.send(alice, "LEAVE", "bob")
+    world.tick(6.0)  # nor was it asked
+    first.disconnect()
+    first.connect()
+    world.settle()
+    assert types(alice) == ["OPEN", "EXPIRE", "EXPIRE"]
+    assert types(bob) == ["OPEN", "OFFER"]
+
+
+def test_letters_that_are_given_up_before_they_go_to_where_they_should() -> None:
+    world = World()
+    first, _, alice, bob = two(world)
+    first.send(alice, "OFFER", "bob")
+    world.settle()
+    first.send(alice, "OFFER", "bob")
+    world.tick(6.0)
+    first.node.receive(b"T", world.now)
+    world.settle()
+    assert types(alice) == ["OPEN", "EXPIRE"]
+    assert types(bob) == ["OPEN", "OFFER"]
+
+
+def test_letters_for_a_server_that_has_just_died() -> None:
+    world = World()
+    first, second, alice, _ = two(world)
+    first.send(alice, "OFFER", "bob")
+    world.settle()
+    first.send(alice, "OFFER", "bob")
+    second.disconnect()
+    first.ask()  # nobody hears it
+    world.tick(6.0)  # but that it hears when it has given it up
+    first.hear_answer()
+    assert types(alice) == ["OPEN", "EXPIRE"]
+    assert first.node.statistics().letters == 0
+
+
+def test_places_are_forgotten_where_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peerjs_proto.post.PLACES", 2)
+    world = World()
+    first, second, alice, _ = two(world)
+    for id in ["b1", "b2", "b3"]:
+        second.join(id)
+        world.settle()
+        first.send(alice, "OFFER", id)
+        world.settle()
+    for id, request in [("b1", "route"), ("b3", "publish")]:
+        first.send(alice, "OFFER", id)
+        exchange = first.node.next_exchange(world.now)
+        assert exchange is not None
+        assert [request.name for request in exchange.requests] == [request]
+        first.pending = exchange, world.store.exchange(exchange.arguments)
+        world.carry()
+        world.settle()
+
+
+def test_no_more_of_what_is_parked_is_remembered_than_can_wait() -> None:
+    world = World(limits=attrs.evolve(DEFAULT_SERVER_LIMITS, waiting_messages_in_all=1))
+    first, second, alice, _bob = two(world)
+    for id in ["b1", "b2"]:
+        first.send(alice, "OFFER", id)
+        world.settle()
+        second.join(id)
+        world.settle()
+    world.restart_store()
+    world.advance(6.0)
+    assert [text["src"] for text in alice.texts if text["type"] == "EXPIRE"] == ["b1"]
+
+
+def test_hints_at_odd_moments() -> None:
+    world = World()
+    first, second = world.servers
+    bob = second.join("bob")
+    second.ask()
+    second.node.receive(b"Fbob", world.now)  # it is granted, but not on
+    alice = first.join("alice")
+    world.settle()
+    assert types(bob) == ["OPEN"]
+    first.node.receive(b"Falice", world.now)
+    first.ask()
+    first.leave(alice)
+    first.hear_answer()
+    world.settle()
+    assert world.store.waiting == {}
+
+
+def test_what_is_fetched_for_one_who_has_left() -> None:
+    world = World()
+    first, second = world.servers
+    alice = first.join("alice")
+    world.settle()
+    first.send(alice, "OFFER", "bob")
+    world.settle()
+    bob = second.join("bob")
+    second.ask()
+    second.hear_answer()
+    second.ask()
+    second.leave(bob)
+    second.hear_answer()
+    world.settle()
+    assert "bob" in world.store.waiting
+    world.advance(7.0)
+    assert types(alice) == ["OPEN", "EXPIRE"]
+
+
+def test_an_id_that_is_granted_to_another_before_its_client_knows() -> None:
+    world = World()
+    first, second, alice, _ = two(world)
+    again = second.join("alice")
+    second.ask()
+    second.hear_answer()
+    second.leave(again)
+    second.ask()
+    second.hear_answer()
+    other = first.join("alice", "another")
+    first.ask()
+    first.hear_answer()  # and only then what tells of the first of these
+    assert alice.is_closed
+    world.settle()
+    assert types(alice) == ["OPEN", "ID-TAKEN"]
+    assert types(other) == ["OPEN"]
+    assert world.store.ids["alice"].node == first.name
+
+
+def test_a_claim_that_nobody_waited_for_gives_the_id_back() -> None:
+    world = World()
+    first, _, alice, bob = two(world)
+    second_try = first.join("alice")
+    first.ask()
+    first.leave(second_try)
+    world.settle()
+    world.servers[1].send(bob, "OFFER", "alice")
+    world.settle()
+    assert types(alice) == ["OPEN", "OFFER"]
+
+
+def test_messages_waited_while_a_server_was_cut_off() -> None:
+    world = World()
+    first, second, alice, bob = two(world)
+    second.disconnect()
+    first.send(alice, "OFFER", "bob")
+    world.settle()
+    assert "bob" in world.store.waiting
+    second.connect()
+    world.settle()
+    assert types(bob) == ["OPEN", "OFFER"]
+
+
+def test_parcels_that_are_none() -> None:
+    for payload in (
+        b"P\xff\n",
+        b'P["a",[],[],[[1,"b"]]]\n',
+        b'P["a",[],[],[[1,"b",9]]]\nshort',
+        b'P["a",[],[],[[1,"b",1]]]\n\xff',
+        b'P["a",["x"],[],[],1]\n',
+    ):
+        assert read_payload(payload) is None
+    assert read_payload(b'P["a",[1,"x"],[2],[[1,"b",2]]]\n{}') == Parcel(
+        "a", [1], [2], [(1, "b", "{}")]
+    )
+
+
+def test_rooms() -> None:
+    world = World()
+    _first, second, _, _ = two(world)
+
+    def ask(action: RoomAction, id: str, token: str = "t") -> RoomResult | RoomRefusal | None:
+        question = second.node.ask_for_room(RoomCall(action, id, token, "room", is_open=True))
+        world.settle()
+        return room_outcome(question)
+
+    assert ask("join", "alice") == RoomResult(["alice"])
+    assert ask("members", "alice") == RoomResult(["alice"], was_in_room=True)
+    assert ask("join", "alice", "x") == RoomRefusal.BAD_TOKEN
+    assert ask("join", "carol") == RoomRefusal.UNKNOWN
+    second.disconnect()
+    assert ask("members", "alice") is None

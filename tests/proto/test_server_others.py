@@ -10,7 +10,9 @@ from peerjs_proto.server_io import (
     CloseClient,
     Departure,
     Forward,
+    HttpRequest,
     SendText,
+    ServerLimits,
 )
 from tests.proto.server_clients import commands, events, join, message, target, told
 
@@ -85,3 +87,33 @@ def test_signs_of_life() -> None:
     assert not server.is_registered(bob)
     server.client_heard(bob, 12.0)
     assert not server.is_registered(bob)
+
+
+def test_everybody_is_listed() -> None:
+    server = ServerProtocol(allow_discovery=True)
+    join(server, "alice")
+
+    def ask(target: str, method: str = "GET") -> bool:
+        return server.lists_ids(HttpRequest(method, target))
+
+    assert ask("/peerjs/peers")
+    assert ask("/peerjs/peers/", "HEAD")
+    assert not ask("/peerjs/peers", "POST")
+    assert not ask("/other/peers")
+    assert not ask("/peerjs/id")
+    assert not ServerProtocol(path="/app").lists_ids(HttpRequest("GET", "/peerjs/peers"))
+    assert not ServerProtocol().lists_ids(HttpRequest("GET", "/peerjs/peers"))
+    reply = server.respond(
+        HttpRequest("GET", "/peerjs/peers"),
+        fresh_id=lambda: "",
+        now=0.0,
+        everybody=["alice", "bob"],
+    )
+    assert json.loads(reply.body) == ["alice", "bob"]
+
+
+def test_what_others_go_by() -> None:
+    limits = ServerLimits(waiting_messages=7)
+    server = ServerProtocol(limits=limits, expire_timeout=2.5)
+    assert server.limits is limits
+    assert server.expire_timeout == 2.5
