@@ -43,6 +43,13 @@ class Poller(Protocol):
         """It is about to be closed."""
         ...
 
+    def postpone(self, write: Callable[[], None]) -> bool:
+        """Call it when all sockets that are ready have been read; False if that is now.
+
+        What one socket is sent meanwhile then is one system call, and its reader wakes once.
+        """
+        ...
+
     async def run(self) -> None:
         """Until cancelled."""
         ...
@@ -59,6 +66,7 @@ class EpollPoller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
+        self._postponed: list[Callable[[], None]] | None = None  # while sockets are read
 
     def watch(self, sock: socket.socket, watched: Watched) -> None:
         self._watched[sock.fileno()] = watched
@@ -72,17 +80,28 @@ class EpollPoller:
         # Closing takes it out of epoll, without a system call for that.
         self._watched.pop(sock.fileno(), None)
 
+    def postpone(self, write: Callable[[], None]) -> bool:
+        if self._postponed is None:
+            return False
+        self._postponed.append(write)
+        return True
+
     async def run(self) -> None:
         poll, watched = self._epoll.poll, self._watched
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
+                postponed: list[Callable[[], None]] = []
+                self._postponed = postponed
                 for fd, events in poll(0, _AT_ONCE):
                     # What came before it in this batch can have closed it.
                     if events & select.EPOLLOUT and fd in watched:
                         watched[fd].writable()
                     if events & ~select.EPOLLOUT and fd in watched:
                         watched[fd].readable()
+                self._postponed = None
+                for write in postponed:
+                    write()
         finally:
             self._epoll.close()
 
@@ -108,6 +127,9 @@ class TaskPoller:
         if sock in self._watched:
             self.want(sock, reads=False, writes=False)
             del self._watched[sock]
+
+    def postpone(self, write: Callable[[], None]) -> bool:
+        return False
 
     async def run(self) -> None:
         await trio.sleep_forever()

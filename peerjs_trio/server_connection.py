@@ -182,13 +182,10 @@ class Connection(Wire):
         self.cancel_timer()
         self._frames = FrameReader(self._server.limits.message_bytes)
         hub = self._server.hub
-        self.cork()
         self.send(upgrade_bytes(accept))
         if hub.decides_at_once:
             self._registered(hub.register_now(target, headers, self._address, self))
-            self.uncork()
         else:
-            self.uncork()
             self.pause()
             self._server.start_soon(self._take_time, self._register, head)
 

@@ -48,7 +48,7 @@ class TlsLayer:
             raise TlsFault(self._outgoing.read()) from None
         return bytes(plain), True
 
-    def encrypt(self, data: bytes) -> bytes:
+    def encrypt(self, data: bytes | bytearray) -> bytes:
         """The same for the wire; nothing before the handshake, when nothing can be said."""
         if not self._is_open:
             return b""

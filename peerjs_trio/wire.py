@@ -50,7 +50,7 @@ class Wire:
     """One connected socket. What is made of it derives from it, and hears of what comes."""
 
     __slots__ = (
-        *("_backlog", "_closed", "_corked", "_finishing", "_keeps_open", "_key", "_reads"),
+        *("_backlog", "_closed", "_finishing", "_keeps_open", "_kept", "_key", "_reads"),
         *("_shared", "_sock", "_tls"),
     )
 
@@ -62,7 +62,7 @@ class Wire:
         self._tls = tls
         self._closed = False
         self._reads = True
-        self._corked: list[bytes] | None = None
+        self._kept: bytearray | None = None  # to be sent when others have been read
         self._backlog: bytearray | None = None
         self._finishing = False
         self._keeps_open = False
@@ -101,21 +101,14 @@ class Wire:
         """Send now, or as soon as the far side has room. Without effect on a closed wire."""
         if self._closed or self._finishing:
             return
-        if self._corked is not None:
-            self._corked.append(data)
-        elif self._tls is not None:
-            self._write(self._tls.encrypt(data))
+        if self._kept is not None:
+            self._kept += data
+            if len(self._kept) >= _READ_BYTES:
+                self._flush()
+        elif self._shared.poller.postpone(self._flush):
+            self._kept = bytearray(data)
         else:
-            self._write(data)
-
-    def cork(self) -> None:
-        """Collect what is sent until :meth:`uncork`: one system call instead of several."""
-        self._corked = []
-
-    def uncork(self) -> None:
-        corked, self._corked = self._corked, None
-        if corked:
-            self.send(b"".join(corked))
+            self._encrypt(data)
 
     def finish(self, grace: float, *, answered: bool = False) -> None:
         """Close in order, within ``grace`` seconds: send what is left, and let it be read.
@@ -126,6 +119,7 @@ class Wire:
         """
         if self._closed or self._finishing:
             return
+        self._flush()
         if self._tls is not None:
             self._write(self._tls.close())
         self._finishing = True
@@ -139,7 +133,7 @@ class Wire:
         if self._closed:
             return
         self._closed = True
-        self._backlog = None
+        self._backlog = self._kept = None
         self._shared.timers.cancel(self._key)
         self._shared.timers.cancel(self._key + 1)
         self._shared.poller.forget(self._sock)
@@ -235,7 +229,15 @@ class Wire:
         if is_end and not self._closed:
             self._end_came()
 
-    def _write(self, data: bytes) -> None:
+    def _flush(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept and not self._closed:
+            self._encrypt(kept)
+
+    def _encrypt(self, data: bytes | bytearray) -> None:
+        self._write(data if self._tls is None else self._tls.encrypt(data))
+
+    def _write(self, data: bytes | bytearray) -> None:
         if not data or self._closed:
             return
         if self._backlog is not None:
