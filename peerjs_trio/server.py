@@ -83,8 +83,9 @@ async def open_server(
     endpoint = Endpoint.parse(url, options.get("key", DEFAULT_KEY))
     async with open_background() as tasks:
         server = PeerServer(hub, endpoint, limits, certificates, tasks)
-        await tasks.start(server._serve, listener)
         try:
+            # Inside: whoever cancels the start has to get an end as well, as _serve is shielded.
+            await tasks.start(server._serve, listener)
             yield server
         finally:
             with trio.CancelScope(shield=True):

@@ -7,6 +7,7 @@ import logging
 import re
 import socket
 import uuid
+from typing import Any, cast
 
 import pytest
 import trio
@@ -14,6 +15,7 @@ import trio
 from peerjs_proto.endpoint import Endpoint
 from peerjs_proto.errors import LocalProtocolError
 from peerjs_proto.server_io import HttpReply, ServerLimits
+from peerjs_trio.hub import Hub
 from peerjs_trio.server import open_server
 from tests.trio.server_clients import (
     fetch,
@@ -290,6 +292,23 @@ async def test_cancelling_the_block_says_goodbye() -> None:
                 assert await alice.receive() == OPEN
                 scope.cancel()
                 assert await alice.closed() == (1001, "the server stopped")
+
+
+async def test_cancelling_the_start_ends_it() -> None:
+    class SlowBus:
+        healthy = True
+
+        async def run(self, hub: Hub, *, task_status: trio.TaskStatus[None]) -> None:
+            scope.cancel()
+            for _ in range(10):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            task_status.started()
+            await trio.sleep_forever()
+
+    with trio.fail_after(10), trio.CancelScope() as scope:
+        async with open_server(bus=cast(Any, SlowBus())):
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
 
 
 # --- the rest ------------------------------------------------------------------------------------
