@@ -81,8 +81,9 @@ class ClusterNode:
         self._claims = Claims(core, self._requests.append, self._settled.append)
         self._expiries: list[tuple[Expiry, int]] = []
         self._exchanges = 0
-        self._tend_at = self._heard_at = 0.0
+        self._tend_at = self._heard_at = self._renewed_at = 0.0
         self._lapsed = False
+        self._unheard = 0  # looks at the store since
         self._look_at = 0.0
 
     @property
@@ -112,7 +113,7 @@ class ClusterNode:
         """
         self._name = self._post.name = name
         self._lapsed = False
-        self._heard_at = now
+        self._unheard, self._heard_at, self._renewed_at = 0, now, now
         self._tend(now, first=True)
         self._claims.connected()
 
@@ -130,7 +131,8 @@ class ClusterNode:
 
     def is_lost(self, now: float) -> bool:
         """Whether to connect anew: the node does not hear itself, or the others think it dead."""
-        return self._name is not None and (self._lapsed or now - self._heard_at >= DEAF)
+        is_deaf = self._unheard >= DEAF_LOOKS and now - self._heard_at >= DEAF
+        return self._name is not None and (self._lapsed or is_deaf)
 
     def leave(self) -> None:
         """This node stops: in the next exchange it says so."""
@@ -194,7 +196,7 @@ class ClusterNode:
         """Something came over the channel of this node."""
         match read_payload(payload):
             case Tick():
-                self._heard_at = now
+                self._unheard, self._heard_at = 0, now
             case Parcel() as parcel:
                 self._post.receive(parcel)
             case Fetch(id):
@@ -271,7 +273,7 @@ class ClusterNode:
         self._look_at = now + BEAT
         if self._name is not None and now >= self._tend_at:
             self._tend(now)
-        self._post.handle_timeout(now, in_touch=not self.is_lost(now))
+        self._post.handle_timeout(now, in_touch=now - self._renewed_at < DEAF)
 
     def _tend(self, now: float, *, first: bool = False) -> None:
         self._tend_at = now + min(TEND_INTERVAL, self._lease / 3)
@@ -279,7 +281,10 @@ class ClusterNode:
 
     def _tended(self, first: bool, reply: Reply, now: float) -> None:
         had_lease, again, *expiries = reply
-        self._lapsed = not (first or had_lease)
+        self._lapsed = self._lapsed or not (first or had_lease)
+        if not self._lapsed:
+            self._renewed_at = now
+        self._unheard += 1
         if again:
             self._tend_at = now
         for dst, last, *senders in expiries:
@@ -315,6 +320,9 @@ TEND_INTERVAL: Final = 1.0
 
 DEAF: Final = 3.0
 """Seconds without a word on the own channel, where one comes with each look at the store."""
+
+DEAF_LOOKS: Final = 3
+"""And as many of these: a server that has had no time for them is not deaf."""
 
 BATCH: Final = 512
 """Requests in one exchange besides messages: each takes Redis some microseconds."""

@@ -180,7 +180,12 @@ class Post:
     # --- time ---------------------------------------------------------------------------------
 
     def handle_timeout(self, now: float, *, in_touch: bool) -> None:
-        """Look for what has not arrived; ``in_touch`` says whether the store has been heard of."""
+        """Look for what has not arrived.
+
+        Args:
+            in_touch: Whether the store has known all the time that this node is there. Else it
+                may have given something up, and found no sender to tell.
+        """
         for letter in list(self._sent.values()):
             if now - letter.sent < ACKNOWLEDGE_TIMEOUT:
                 break

@@ -102,7 +102,7 @@ end
 local function tend()
   local had_lease = is_alive(me) and 1 or 0
   call('ZADD', nodes, now + lease, me)
-  leases[me] = true
+  leases[me] = nil
   for _, key in ipairs({ids, nodes, due, sizes, sums, number, tag .. ':at:' .. me}) do
     call('PEXPIRE', key, FORGOTTEN)
   end
@@ -225,9 +225,9 @@ local function forget(dst, last)
       return 1
     end
     call('LPOP', list)
-    call('HINCRBY', sizes, dst, -#message[4])
+    call('HINCRBY', sizes, dst, 0 - #message[4])
     call('HINCRBY', sums, 'messages', -1)
-    call('HINCRBY', sums, 'bytes', -#message[4])
+    call('HINCRBY', sums, 'bytes', 0 - #message[4])
     first = call('LINDEX', list, 0)
   end
   call('ZREM', due, dst)

@@ -212,7 +212,7 @@ class RedisBus:
         try:
             replies = await client.evalsha(_DIGEST, keys=keys, args=arguments)
         except NoScriptError:
-            replies = await client.eval(_SCRIPT, keys=keys, args=arguments)
+            replies = await client.eval(SCRIPT, keys=keys, args=arguments)
         if not isinstance(replies, list):
             raise RedisError("an answer that is none")
         return replies
@@ -291,8 +291,8 @@ def _why(error: BaseException | None) -> str:
     return "; ".join(texts)
 
 
-CALL_TIMEOUT: Final = 2.0
-"""Seconds for connecting to Redis, and for each answer of it."""
+CALL_TIMEOUT: Final = 5.0
+"""Seconds for connecting to Redis, and for each answer of it. A busy server takes its time too."""
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds a server that stops takes to say so on the bus."""
@@ -302,5 +302,5 @@ _EVERYBODY_TIMEOUT: Final = 1.0
 
 _BACKOFF: Final = Backoff(first=0.1, factor=2.0, longest=3.0, jitter=0.5)
 
-_SCRIPT: Final = resources.files("peerjs_trio.bus").joinpath("exchange.lua").read_text("utf-8")
-_DIGEST: Final = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+SCRIPT: Final = resources.files("peerjs_trio.bus").joinpath("exchange.lua").read_text("utf-8")
+_DIGEST: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()

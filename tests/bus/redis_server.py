@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import time
@@ -56,6 +57,10 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def ask(self, *command: str) -> str:
         """What redis-cli prints."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,24 @@ def test_redis_is_killed_and_restarted(tmp_path: Path, backend: str) -> None:
                 await until(lambda: dave.types == ["OPEN", "OFFER"])
 
     run(backend, main)
+
+
+def test_redis_hangs(tmp_path: Path) -> None:
+    async def main() -> None:
+        with redis_server(tmp_path / "redis") as redis:
+            async with open_hub(redis.url, "x") as first, open_hub(redis.url, "x") as second:
+                alice, bob = await first.join("alice"), await second.join("bob")
+                redis.send_signal(signal.SIGSTOP)
+                await until(lambda: not first.healthy and not second.healthy)
+                carol = await first.join("carol")
+                carol.send("OFFER", "alice")
+                assert alice.types == ["OPEN", "OFFER"]
+                redis.send_signal(signal.SIGCONT)
+                await until(lambda: first.healthy and second.healthy)
+                bob.send("OFFER", "carol")
+                await until(lambda: carol.types == ["OPEN", "OFFER"])
+
+    run("trio", main)
 
 
 @pytest.mark.parametrize("kind", ["pubsub", "normal"])

@@ -436,7 +436,8 @@ def test_an_expiry_under_way_when_the_store_went() -> None:
     second.send(bob, "OFFER", "carol")
     world.settle()
     world.tick(5.5)
-    first.ask(), first.hear_answer()  # alice is told, bob's EXPIRE is a letter
+    first.ask()
+    first.hear_answer()  # alice is told, bob's EXPIRE is a letter
     assert first.node.statistics().letters == 1
     first.disconnect()
     assert first.node.statistics().letters == 0
@@ -452,7 +453,7 @@ def test_a_server_that_was_taken_for_dead_begins_anew() -> None:
     assert not first.node.is_lost(world.now)
     world.now += 20.0  # it was stopped, say by a laptop's lid
     world.store.now += 20_000
-    assert first.node.is_lost(world.now)
+    assert not first.node.is_lost(world.now)  # it does not know yet
     second.node.handle_timeout(world.now)
     world.settle()
     assert "alice" not in world.store.ids
@@ -466,6 +467,21 @@ def test_a_server_that_was_taken_for_dead_begins_anew() -> None:
     assert not first.node.is_lost(world.now)
     assert "alice" in world.store.ids
     assert not alice.is_closed
+
+
+def test_a_server_that_does_not_hear_itself_begins_anew() -> None:
+    world = World()
+    first = world.servers[0]
+    for second in range(1, 4):
+        assert not first.node.is_lost(world.now), second
+        world.tick(1.0)
+        first.ask()
+        first.inbox.clear()
+        first.hear_answer()
+    assert first.node.is_lost(world.now)
+    first.disconnect()
+    first.connect()
+    assert not first.node.is_lost(world.now)
 
 
 def test_a_server_that_stops_frees_its_ids() -> None:
