@@ -108,7 +108,7 @@ REQUESTS: Final = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     visitors=st.lists(VISITORS, min_size=1, max_size=4),
     requests=st.lists(REQUESTS, max_size=3),

@@ -18,7 +18,7 @@ from peerjs_trio import IdTaken, ServerError, open_peer
 from tests.asgi.hosts import run_host
 from tests.examples import PATIENCE, Program
 from tests.interop.servers import open_client, request
-from tests.readme import ROOT
+from tests.readme import ROOT, blocks
 
 pytestmark = pytest.mark.trio
 
@@ -88,6 +88,15 @@ async def test_asyncio() -> None:
             process.send_signal(signal.SIGINT)
             assert await heir.close_code() == 1001
         assert await program.ends() == (0, "")
+
+
+async def test_the_code_in_the_page_prints_what_stands_below_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    namespace: dict[str, object] = {}
+    for block in blocks("python", ROOT / "docs" / "asgi.md"):
+        exec(block.code, namespace)
+        assert capsys.readouterr().out == (block.output or "")
 
 
 @attrs.frozen
