@@ -25,7 +25,7 @@ such a server cannot have is a bus.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final, Unpack
 from urllib.parse import quote
 
@@ -38,7 +38,7 @@ from peerjs_proto.server_io import (
     ServerStatistics,
 )
 
-from .asgi_socket import GONE, AsgiSocket, Receive, Send
+from .asgi_socket import AsgiSocket, Receive, Send, hand_over
 from .background import open_background
 from .server_options import ServerOptions, open_hub
 
@@ -192,8 +192,7 @@ async def _refuse(scope: Scope, send: Send, reply: HttpReply) -> None:
     if "websocket.http.response" in (scope.get("extensions") or {}):
         await _send_reply(send, reply, "websocket.http.response")
     else:
-        with suppress(*GONE):
-            await send({"type": "websocket.close"})
+        await hand_over(send, {"type": "websocket.close"})
 
 
 async def _send_reply(send: Send, reply: HttpReply, type: str, *, with_body: bool = True) -> None:
@@ -202,9 +201,9 @@ async def _send_reply(send: Send, reply: HttpReply, type: str, *, with_body: boo
         headers["Content-Type"] = reply.content_type
         headers["Content-Length"] = str(len(reply.body))
     encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    with suppress(*GONE):
-        await send({"type": f"{type}.start", "status": reply.status, "headers": encoded})
-        await send({"type": f"{type}.body", "body": reply.body if with_body else b""})
+    start = {"type": f"{type}.start", "status": reply.status, "headers": encoded}
+    if await hand_over(send, start):
+        await hand_over(send, {"type": f"{type}.body", "body": reply.body if with_body else b""})
 
 
 def _target(scope: Scope) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import anyio
 
@@ -16,15 +16,11 @@ from peerjs_proto.server_io import Departure, ServerLimits
 
 from .hub import Hub
 
-__all__ = ["GONE", "AsgiSocket", "Receive", "Send"]
+__all__ = ["AsgiSocket", "Receive", "Send", "hand_over"]
 
 # Web servers and frameworks have types for what these take, no two of them the same.
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-
-GONE: Final = (OSError, RuntimeError)
-"""What web servers raise at those who go on with a socket that is gone: ASGI says OSError, and
-uvicorn and granian say RuntimeError in some cases."""
 
 
 class AsgiSocket:
@@ -43,7 +39,7 @@ class AsgiSocket:
 
     async def serve(self, hub: Hub, target: str, headers: Mapping[str, str], address: str) -> None:
         """Accept it, register its client, and go on until its end."""
-        if not await self._handed_over({"type": "websocket.accept"}):
+        if not await hand_over(self._send, {"type": "websocket.accept"}):
             return
         try:
             async with anyio.create_task_group() as tasks:
@@ -113,7 +109,7 @@ class AsgiSocket:
             message = self._backlog[0]
             sent = False
             with anyio.move_on_after(self._limits.send_timeout):
-                sent = await self._handed_over(message)
+                sent = await hand_over(self._send, message)
             if not sent:
                 self._scope.cancel()
             if message["type"] == "websocket.close":
@@ -126,7 +122,7 @@ class AsgiSocket:
         if not self._closing:
             close = {"type": "websocket.close", "code": 1001, "reason": Departure.SHUTDOWN.value}
             with anyio.move_on_after(self._limits.close_timeout, shield=True):
-                await self._handed_over(close)
+                await hand_over(self._send, close)
 
     # --- ASGI ---------------------------------------------------------------------------------
 
@@ -134,7 +130,7 @@ class AsgiSocket:
         """The next one; None at the end."""
         try:
             event = await self._receive()
-        except GONE:
+        except Exception:  # as in hand_over()
             return None
         if event["type"] != "websocket.receive":
             return None
@@ -142,10 +138,13 @@ class AsgiSocket:
         data: bytes = event.get("bytes") or b""
         return data if text is None else text
 
-    async def _handed_over(self, event: dict[str, Any]) -> bool:
-        """Whether the web server has taken it."""
-        try:
-            await self._send(event)
-        except GONE:
-            return False
-        return True
+
+async def hand_over(send: Send, event: dict[str, Any]) -> bool:
+    """Give the web server something to send; whether it has taken it."""
+    try:
+        await send(event)
+    except Exception:
+        # Of a socket that is gone. ASGI says OSError for that; uvicorn and granian raise
+        # RuntimeError too, hypercorn what its streams do.
+        return False
+    return True

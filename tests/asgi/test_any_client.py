@@ -56,7 +56,8 @@ STEPS: Final = st.one_of(
             Step("stop reading", lambda client: setattr(client, "reads", False)),
             Step("read on", Client.resume),
             Step("break by the book", _break(OSError("gone"))),
-            Step("break otherwise", _break(RuntimeError("after websocket.close"))),
+            Step("break as uvicorn does", _break(RuntimeError("after websocket.close"))),
+            Step("break as hypercorn does", _break(anyio.BusyResourceError("sending data"))),
             Step("say nothing", lambda client: client.put({"type": "websocket.receive"})),
         ]
     ),

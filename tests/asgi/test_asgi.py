@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from peerjs_proto.addresses import Proxies
-from peerjs_proto.server_io import Credentials, Forward, HttpRequest, ServerLimits
+from peerjs_proto.server_io import Credentials, Forward, HttpReply, HttpRequest, ServerLimits
 from peerjs_trio.asgi import PeerServer
 from peerjs_trio.hub import Claim, Hub
 from tests.asgi.clients import Client, fetch, open_client, scope_of
@@ -321,8 +321,8 @@ class LoneBus:
 
     def forward(self, message: Forward) -> None: ...
 
-    async def respond(self, hub: Hub, request: HttpRequest, network: str) -> None:
-        return None
+    async def respond(self, hub: Hub, request: HttpRequest, network: str) -> HttpReply | None:
+        return HttpReply(200, b"all of us") if "peers" in request.target else None
 
 
 async def test_a_bus_has_to_be_run() -> None:
@@ -334,6 +334,8 @@ async def test_a_bus_has_to_be_run() -> None:
         await client.run()
     async with app.running(), open_client(app, "alice") as alice:
         await opened(alice)
+        assert await fetch(app, "/peerjs/peers") == (200, b"all of us")
+        assert (await fetch(app, "/peerjs/id"))[0] == 200
     assert [claim.id for claim in bus.released] == ["alice"]
 
 
