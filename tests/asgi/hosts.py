@@ -88,15 +88,17 @@ def run_host(
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # granian's workers are processes too
         )
         try:
             yield Host(server, _port(process, log), path, process, log)
-            if process.poll() is None:
+        finally:
+            try:
                 process.terminate()
                 process.wait(_PATIENCE)
-        finally:
-            process.kill()
-            process.wait()
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
     said = log.read_text()
     assert str(ROOT / "peerjs_trio") not in said, said  # a traceback through our code
 
