@@ -83,12 +83,14 @@ async def open_server(
     endpoint = Endpoint.parse(url, options.get("key", DEFAULT_KEY))
     async with open_background() as tasks:
         server = PeerServer(hub, endpoint, limits, certificates, tasks)
+        is_up = trio.Event()
+        tasks.start_soon(server._serve, listener, is_up)
         try:
-            # Inside: whoever cancels the start has to get an end as well, as _serve is shielded.
-            await tasks.start(server._serve, listener)
+            # Not by tasks.start: cancelled, that would wait for the end of what is shielded.
+            await is_up.wait()
             yield server
         finally:
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True), listener:
                 await server._shut_down(stop_timeout)
 
 
@@ -165,9 +167,7 @@ class PeerServer:
 
     # --- life ---------------------------------------------------------------------------------
 
-    async def _serve(
-        self, listener: socket.socket, *, task_status: anyio.abc.TaskStatus[None]
-    ) -> None:
+    async def _serve(self, listener: socket.socket, is_up: trio.Event) -> None:
         # Whatever cancels the server, its clients are told.
         with self._life:
             async with self.hub.running(), trio.open_nursery() as nursery:
@@ -176,7 +176,7 @@ class PeerServer:
                 nursery.start_soon(self._timers.run)
                 if self.limits.ping_interval is not None:
                     nursery.start_soon(self._ping, self.limits.ping_interval)
-                task_status.started()
+                is_up.set()
 
     async def _shut_down(self, grace: float) -> None:
         if self._acceptor is not None:
