@@ -96,6 +96,16 @@ async def test_they_do_not_outlive_who_watches_them(redis: RedisServer) -> None:
         await until(lambda: not any(is_running(pid) for pid in workers))
 
 
+async def test_one_that_is_told_to_stop_before_it_serves() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # in place of a Redis that hangs
+        bus = ("--redis", f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        async with run_serve(*HERE, *bus) as process:
+            connection, _ = await trio.to_thread.run_sync(silent.accept)
+            with connection, trio.fail_after(20):
+                process.terminate()
+                assert await process.wait() == 0
+
+
 async def test_a_signal_is_passed_on(redis: RedisServer) -> None:
     async with serve(redis) as node:
         node.process.send_signal(signal.SIGHUP)
