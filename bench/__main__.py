@@ -23,7 +23,7 @@ from bench import (
     throughput,
 )
 from bench.measure import MIN_ROUNDS
-from bench.server import idle, latency, profile, relaying, requests
+from bench.server import idle, latency, nodes, profile, relaying, requests
 from bench.table import Table
 
 
@@ -49,6 +49,7 @@ TABLES: Final[dict[str, Measure]] = {
     "server-latency": latency.measure,
     "server-requests": requests.measure,
     "server-idle": idle.measure,
+    "server-nodes": nodes.measure,
     "server-profile": profile.measure,
 }
 

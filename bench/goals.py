@@ -223,6 +223,11 @@ GOALS: Final = [
         _of_server("server-requests", "× npm's", what="GET /peerjs/id, a connection each"),
     ),
     Goal(
+        "PeerServer, two on Redis: capacity × one's",
+        *("≥", 1.6, "server-nodes"),
+        _named("server-nodes", "capacity, × one", "two on Redis"),
+    ),
+    Goal(
         "PeerServer, memory an idle client: × npm's",
         *("≤", 0.5, "server-idle"),
         _memory_of_clients,

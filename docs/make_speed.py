@@ -34,6 +34,8 @@ SECTIONS = {
     "server-latency": "A PeerServer, 1,000 messages a second",
     "server-requests": "A PeerServer, arrivals",
     "server-idle": "A PeerServer, idle clients",
+    "server-nodes": "A PeerServer, in two processes",
+    "server-profile": "A PeerServer, where its CPU goes",
 }
 """Headings of the tables, in the order of the page."""
 

@@ -16,7 +16,7 @@ from bench.server.ours import MANY, PATIENT
 from tests.interop.npm import install_node_modules
 from tests.interop.npm_peer import SCRIPT
 
-__all__ = ["AT_ONCE", "KINDS", "Rig", "Sample", "Server", "run_rig", "run_rigs"]
+__all__ = ["AT_ONCE", "KINDS", "Rig", "Sample", "Server", "cpu_of", "run_rig", "run_rigs"]
 
 KINDS: Final = ("ours", "npm", "sink")
 
@@ -37,8 +37,8 @@ class Server:
         self._process = process
 
     def cpu(self) -> float:
-        """Seconds that it has used so far, all threads and the kernel's work for it."""
-        return time.clock_gettime((~self.pid << 3) | _CPU_CLOCK)
+        """See :func:`cpu_of`."""
+        return cpu_of(self.pid)
 
     def pss(self) -> float:
         """Its memory, in MiB."""
@@ -51,6 +51,11 @@ class Server:
         return json.loads(said)
 
 
+def cpu_of(pid: int) -> float:
+    """Seconds that a process has used so far, all its threads and the kernel's work for it."""
+    return time.clock_gettime((~pid << 3) | _CPU_CLOCK)
+
+
 _CPU_CLOCK: Final = 2
 "CPUCLOCK_SCHED: what clock_getcpuclockid(3) makes of a pid, exact to the nanosecond."
 
@@ -60,42 +65,46 @@ class Sample(NamedTuple):
 
     found: dict[str, Any]
     cpu: float
-    "Seconds of the server's, those that it uses when idle taken off."
+    "Seconds of the servers', those that they use when idle taken off."
     share: float
-    "Of a core, of the server."
+    "Of a core, of the servers."
     load_share: float
     "Of a core, of the load."
 
 
 class Rig:
-    """A server, and a load of its own."""
+    """A server, or several as one, and a load of its own."""
 
-    def __init__(self, server: Server, load: subprocess.Popen[str]) -> None:
-        self.server = server
+    def __init__(self, servers: Sequence[Server], load: subprocess.Popen[str]) -> None:
+        self.server = servers[0]
+        self._servers = servers
         self._load = load
         self._idle = 0.0
 
     def rest(self, seconds: float) -> float:
         """Let the server be idle; the seconds of CPU it used a second, all samples' from now on."""
         time.sleep(_AT_REST)
-        before, begin = self.server.cpu(), time.perf_counter()
+        before, begin = self._cpu(), time.perf_counter()
         time.sleep(seconds)
-        self._idle = (self.server.cpu() - before) / (time.perf_counter() - begin)
+        self._idle = (self._cpu() - before) / (time.perf_counter() - begin)
         return self._idle
 
     def ask(self, job: str, **arguments: Any) -> Sample:
         """Have the load do something."""
         assert self._load.stdin is not None
         assert self._load.stdout is not None
-        before, begin = self.server.cpu(), time.perf_counter()
+        before, begin = self._cpu(), time.perf_counter()
         self._load.stdin.write(json.dumps([job, arguments]) + "\n")
         self._load.stdin.flush()
         line = self._load.stdout.readline()
         seconds = time.perf_counter() - begin
-        cpu = self.server.cpu() - before
+        cpu = self._cpu() - before
         assert line, "the load ended; what it said stands above"
         found = json.loads(line)
         return Sample(found, cpu - self._idle * seconds, cpu / seconds, found["cpu"] / seconds)
+
+    def _cpu(self) -> float:
+        return sum(server.cpu() for server in self._servers)
 
 
 @contextmanager
@@ -110,14 +119,13 @@ def run_rigs(*, clients: int, rest: float) -> Iterator[dict[str, Rig]]:
 
 
 @contextmanager
-def run_rig(kind: str, *arguments: str) -> Iterator[Rig]:
-    """A server of one of the :data:`KINDS`."""
+def run_rig(kind: str, *arguments: str, count: int = 1) -> Iterator[Rig]:
+    """A server of one of the :data:`KINDS`, or several."""
     with ExitStack() as stack:
-        server = stack.enter_context(_start_server(kind, *arguments))
-        load = stack.enter_context(
-            _start([sys.executable, "-m", "bench.server.load", str(server.port)])
-        )
-        yield Rig(server, load)
+        servers = [stack.enter_context(_start_server(kind, *arguments)) for _ in range(count)]
+        ports = [str(server.port) for server in servers]
+        load = stack.enter_context(_start([sys.executable, "-m", "bench.server.load", *ports]))
+        yield Rig(servers, load)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class Figure(NamedTuple):
     value: float
     "The median of all rounds."
     ratio: float
-    "To npm's: the median of the ratios of all rounds. 1 where npm's is not measured."
+    "To the one that it stands beside: the median of the ratios of all rounds."
 
 
 def in_turns(
@@ -31,8 +31,12 @@ def in_turns(
     sample: Callable[[_Server], Figures],
     *,
     warm_up: int = 1,
+    beside: str = "npm",
 ) -> dict[str, dict[str, Figure]]:
-    """By kind of server, and name of figure. ``warm_up`` rounds do not count: V8 optimizes."""
+    """By kind of server, and name of figure.
+
+    ``warm_up`` rounds do not count: V8 optimizes. Ratios are to the kind ``beside``.
+    """
     for _ in range(warm_up):
         for server in servers.values():
             sample(server)
@@ -40,14 +44,14 @@ def in_turns(
     for _ in range(rounds):
         for kind, server in servers.items():
             taken[kind].append(sample(server))
-    others = taken.get("npm", [])
+    others = taken[beside]
     return {
         kind: {
             name: Figure(
                 median(figures[name] for figures in ours),
                 median(
                     figures[name] / other[name] if other[name] else 0.0
-                    for figures, other in zip(ours, others or ours, strict=True)
+                    for figures, other in zip(ours, others, strict=True)
                 ),
             )
             for name in ours[0]

@@ -11,6 +11,7 @@ import pytest
 
 from bench.__main__ import TABLES
 from bench.goals import GOALS, judge
+from tests.bus.redis_server import INSTALL as REDIS
 from tests.interop.programs import find_program
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,6 +22,8 @@ ROOT = Path(__file__).parent.parent.parent
 def test_every_table_can_be_measured(name: str, tmp_path: Path) -> None:
     if name == "browser":
         find_program("chromium", install="Chromium (Debian: apt install chromium)")
+    if name == "server-nodes":
+        find_program("redis-server", install=REDIS)
     file = tmp_path / "results.json"
     command = [sys.executable, "-m", "bench", "--quick", "--json", str(file), name]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
