@@ -109,7 +109,7 @@ def bench(session: nox.Session) -> None:
 
     After --: names of tables, --json FILE, --quick.
     """
-    provide(session, BROWSER)
+    provide(session, BROWSER | REDIS)
     session.install("-e", ".[all]", *group("test"))
     session.run("python", "-m", "bench", *session.posargs)
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench.server.relaying import CLIENTS, UNDER_WAY
+from bench.server.relaying import CLIENTS
 from bench.server.rig import AT_ONCE, Rig, cpu_of, run_rig
 from bench.server.turns import Figures, in_turns
 from bench.table import Table
@@ -16,6 +16,8 @@ from tests.bus.redis_server import redis_server
 __all__ = ["measure"]
 
 _NODES: Final = 2
+_UNDER_WAY: Final = 256
+"Messages: more of them are what makes parcels larger, and each of them cheaper."
 _PAIR: Final = "two on Redis"
 _CROSSING: Final = 1 - 1 / _NODES
 "The share of random pairs that are not on one node."
@@ -38,7 +40,7 @@ def measure(rounds: int, *, quick: bool = False) -> Table:
 
         def sample(rig: Rig) -> Figures:
             before = cpu_of(redis.pid)
-            relayed = rig.ask("relay", seconds=seconds, under_way=UNDER_WAY)
+            relayed = rig.ask("relay", seconds=seconds, under_way=_UNDER_WAY)
             redis_cpu = cpu_of(redis.pid) - before
             count = relayed.found["messages"]
             return {
