@@ -166,9 +166,12 @@ class RedisBus:
                 while True:
                     try:
                         await self._connect()
-                    except Exception as error:
-                        # coredis makes errors of its own out of a cancellation.
+                    except BaseException as error:
+                        # coredis makes errors of its own out of a cancellation, or beside it:
+                        # then they come in one group.
                         await anyio.lowlevel.checkpoint_if_cancelled()
+                        if not isinstance(error, Exception):
+                            raise
                         self._failed(error)
                     await anyio.sleep(_BACKOFF.delay(self._failures - 1, random.random()))
         finally:
