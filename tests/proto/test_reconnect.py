@@ -414,6 +414,20 @@ def test_an_accepted_offer_fails_without_a_server_to_answer_by() -> None:
         assert "answer" in str(closed.error)
 
 
+def test_an_offer_is_accepted_when_the_server_is_gone_for_good() -> None:
+    alice = Alice()
+    alice.registered(0.0)
+    offer = '{"type":"OFFER","src":"bob","payload":{"type":"data","connectionId":"dc_1",'
+    offer += '"serialization":"json","sdp":{"type":"offer","sdp":"v=0"}}}'
+    alice.core.receive_text(offer, 1.0)
+    alice.core.disconnect()
+    alice.core.accept(1, 2.0)
+    alice.core.answer_made(1, "v=0")
+    *_, closed = alice.told()
+    assert isinstance(closed, events.DataConnectionClosed)
+    assert isinstance(closed.error, Disconnected)
+
+
 def test_a_candidate_that_nobody_can_be_told_of_does_no_harm() -> None:
     world = World()
     alice, bob = world.node("alice"), world.node("bob")

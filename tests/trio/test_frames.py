@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 from wsproto.connection import Connection, ConnectionType
+from wsproto.utilities import RemoteProtocolError
 
 from peerjs_trio.frames import (
     Close,
@@ -86,7 +87,7 @@ def test_any_bytes_are_judged_as_by_wsproto(data: bytes) -> None:
     try:
         for event in theirs.events():
             events.append(event)
-    except wsproto.utilities.RemoteProtocolError as raised:
+    except RemoteProtocolError as raised:
         fault = raised
     if fault is not None:
         assert error is not None
