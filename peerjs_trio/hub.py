@@ -279,6 +279,13 @@ class Hub:
 
     def respond_now(self, request: HttpRequest, address: str) -> HttpReply:
         """The same, where :attr:`answers_at_once`; from this server alone."""
+        try:
+            return self._answer(request, address)
+        except Exception:  # of a page, or of whoever makes ids
+            _log.exception("a request is answered with an error")
+            return HttpReply(500, b"Internal Server Error")
+
+    def _answer(self, request: HttpRequest, address: str) -> HttpReply:
         page = self.pages.get(split_target(request.target)[0])
         if page is not None and request.method in ("GET", "HEAD"):
             return page(request)

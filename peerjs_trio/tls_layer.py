@@ -49,10 +49,17 @@ class TlsLayer:
         return bytes(plain), True
 
     def encrypt(self, data: bytes | bytearray) -> bytes:
-        """The same for the wire; nothing before the handshake, when nothing can be said."""
+        """The same for the wire; nothing before the handshake, when nothing can be said.
+
+        Raises:
+            TlsFault: nothing can be said any more.
+        """
         if not self._is_open:
             return b""
-        self._tls.write(data)
+        try:
+            self._tls.write(data)
+        except ssl.SSLError:
+            raise TlsFault(self._outgoing.read()) from None
         return self._outgoing.read()
 
     def outgoing(self) -> bytes:

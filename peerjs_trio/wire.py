@@ -235,7 +235,10 @@ class Wire:
             self._encrypt(kept)
 
     def _encrypt(self, data: bytes | bytearray) -> None:
-        self._write(data if self._tls is None else self._tls.encrypt(data))
+        try:
+            self._write(data if self._tls is None else self._tls.encrypt(data))
+        except TlsFault:
+            self.close()
 
     def _write(self, data: bytes | bytearray) -> None:
         if not data or self._closed:

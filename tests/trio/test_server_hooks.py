@@ -115,6 +115,23 @@ async def test_ids_of_ones_own_making() -> None:
         assert (await fetch(stream, get)).body == b"badger"
 
 
+async def test_a_generator_that_raises(caplog: pytest.LogCaptureFixture) -> None:
+    def raising() -> str:
+        raise ZeroDivisionError
+
+    caplog.set_level(logging.CRITICAL + 1, "peerjs.server")
+    get = b"GET /peerjs/id HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with open_server(generate_client_id=raising) as server, open_tcp(server) as stream:
+        # So many that the later ones are answered by a timer.
+        await stream.send_all(get * 100)
+        received = b""
+        with trio.fail_after(10):
+            while received.count(b"HTTP/1.1 500 ") < 100:
+                received += await stream.receive_some()
+        async with open_client(server, "alice") as alice:
+            assert await alice.receive() == OPEN
+
+
 # --- networks ------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from peerjs_trio.tls import CertificateError, Certificates
+from peerjs_trio.tls_layer import TlsFault, TlsLayer
 from tests.trio.certificates import Files, write
 
 
@@ -147,3 +149,21 @@ def test_the_last_two_weeks_are_worth_a_warning(files: Files, authority: trustme
         "the certificate expires on 2100-01-31"
     )
     assert certificates.warning(end) == "the certificate has expired on 2100-01-31"
+
+
+def test_nothing_can_be_said_behind_the_end(files: Files, authority: trustme.CA) -> None:
+    write(files, authority)
+    layer = TlsLayer(Certificates(*files).context)
+    assert layer.encrypt(b"too early") == b""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting(authority).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    for _ in range(3):
+        with suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        layer.decrypt(memoryview(outgoing.read()))
+        incoming.write(layer.outgoing())
+    incoming.write(layer.encrypt(b"hello"))
+    assert client.read() == b"hello"
+    layer.close()
+    with pytest.raises(TlsFault):
+        layer.encrypt(b"too late")
