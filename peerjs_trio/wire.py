@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import logging
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -46,7 +47,7 @@ class Shared:
     "Every read goes here first, so that a client takes no more memory than what it sent."
 
 
-class Wire:
+class Wire(ABC):
     """One connected socket. What is made of it derives from it, and hears of what comes."""
 
     __slots__ = (
@@ -70,21 +71,21 @@ class Wire:
 
     # --- for who derives from it ----------------------------------------------------------------
 
+    @abstractmethod
     def received(self, data: bytes) -> None:
         """Some bytes came."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end_received(self) -> None:
         """The far side has nothing more to say. It may still read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drained(self) -> None:
         """What was in the backlog is sent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ended(self) -> None:
         """It is closed, whoever did it."""
-        raise NotImplementedError
 
     @property
     def closed(self) -> bool:
