@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import attrs
 from anyio.abc import ObjectStream
 
 from peerjs_proto.errors import (
@@ -17,12 +18,13 @@ from peerjs_proto.errors import (
     PeerError,
 )
 from peerjs_proto.limits import Limits
+from peerjs_proto.sdp import fingerprints
 
 from .driver import Driver
 from .fairness import Event, Turns, checkpoint_if_cancelled
 from .rtc.engine import RtcConnection
 
-__all__ = ["BrokenConnection", "ClosedConnection", "DataConnection"]
+__all__ = ["BrokenConnection", "ClosedConnection", "DataConnection", "Fingerprints"]
 
 
 class ClosedConnection(ConnectionClosed, anyio.ClosedResourceError):
@@ -31,6 +33,19 @@ class ClosedConnection(ConnectionClosed, anyio.ClosedResourceError):
 
 class BrokenConnection(ConnectionClosed, anyio.BrokenResourceError):
     """The far side is gone. ``__cause__`` says why, where something went wrong."""
+
+
+@attrs.frozen
+class Fingerprints:
+    """Of both sides' DTLS certificates, each as ``"sha-256 AB:CD:…"``, sorted.
+
+    What crosses the connection is between the holders of exactly these. Whether the far side has
+    the same two sets in mind, only the far side can say: a dishonest server may have swapped them
+    on the way. Pairing asks it.
+    """
+
+    local: tuple[str, ...]
+    remote: tuple[str, ...]
 
 
 class DataConnection(ObjectStream[Any]):
@@ -72,6 +87,7 @@ class DataConnection(ObjectStream[Any]):
         self.interrupted = False
         "With :attr:`redial`: there is no path at present. :meth:`send` waits for one."
         self._dialled_by_them = dialled_by_them
+        self._local_sdp = self._remote_sdp = ""
         self._driver = driver
         self._number = number
         self._limits = limits
@@ -103,6 +119,16 @@ class DataConnection(ObjectStream[Any]):
     def is_open(self) -> bool:
         """Whether :meth:`send` can work."""
         return self._has_settled and not (self._gone.is_set() or self._closing_here)
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """What the two sides' certificates must look like, by the descriptions they have given.
+
+        Raises LocalProtocolError with :attr:`redial`: each path has certificates of its own.
+        """
+        if self.redial:
+            raise LocalProtocolError("a connection that redials has no fingerprints to rely on")
+        return Fingerprints(fingerprints(self._local_sdp), fingerprints(self._remote_sdp))
 
     # --- sending --------------------------------------------------------------------------
 
@@ -207,6 +233,11 @@ class DataConnection(ObjectStream[Any]):
 
     def _opened(self) -> None:
         self._settled.set()
+
+    def _described(self, *, local: str = "", remote: str = "") -> None:
+        """One of the two descriptions is known."""
+        self._local_sdp = local or self._local_sdp
+        self._remote_sdp = remote or self._remote_sdp
 
     def _interrupt(self, interrupted: bool) -> None:
         self.interrupted = interrupted

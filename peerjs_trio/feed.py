@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import anyio
@@ -24,6 +25,14 @@ class Feed(Generic[T]):
         self._ended = False
         self._error: Exception | None = None
         self._news = anyio.Event()
+
+    def part(self, wanted: Callable[[T], bool]) -> Feed[T]:
+        """A new one, bounded and ended as this one is, with those items of it that are wanted."""
+        feed: Feed[T] = Feed(self._items.maxlen)
+        feed._items.extend(item for item in self._items if wanted(item))
+        feed._ended, feed._error = self._ended, self._error
+        self._items = deque((i for i in self._items if not wanted(i)), maxlen=self._items.maxlen)
+        return feed
 
     def put(self, item: T) -> T | None:
         """Add an item. Beyond ``maxlen`` the oldest is forgotten, and returned."""

@@ -17,7 +17,7 @@ import anyio.lowlevel
 from peerjs_proto import commands, events
 from peerjs_proto.backoff import Reconnect, Redial
 from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, Endpoint
-from peerjs_proto.errors import Disconnected, PeerError
+from peerjs_proto.errors import Disconnected, LocalProtocolError, PeerError
 from peerjs_proto.limits import DEFAULT_LIMITS, Limits
 from peerjs_proto.peer import PeerProtocol
 from peerjs_proto.serialization import SERIALIZATIONS
@@ -157,7 +157,8 @@ class Peer:
         self._limits = limits
         self._connections: dict[int, DataConnection] = {}
         self._rtcs: dict[int, RtcConnection] = {}
-        self._incoming: Feed[DataConnection] = Feed(limits.connections)
+        self._incoming: dict[str | None, Feed[DataConnection]] = {None: Feed(limits.connections)}
+        "By label; None has those of all others."
         self._reports: Feed[events.Event] = Feed(_REPORTS)
         self._state = core.session
         self._watchers: WeakSet[Feed[Session]] = WeakSet()
@@ -275,16 +276,29 @@ class Peer:
         await connection._wait_open()
         return connection
 
-    def incoming_connections(self) -> AsyncIterator[DataConnection]:
+    def incoming_connections(self, *labels: str) -> AsyncIterator[DataConnection]:
         """Connections that others have opened to us, as they come.
+
+        :param labels: only those that the dialler gave one of these labels. From now on they are
+            no longer among the others, which come where no label is given.
 
         They are accepted and open whether or not anybody iterates, so that no message is
         lost. Of those that nobody takes ``limits.connections`` are kept, ended ones among them,
         and the oldest is closed for the next. Ends when the peer is closed; raises
         ServerUnavailable (or what else has ended the registration) when no more can come because
-        the server is lost for good.
+        the server is lost for good. LocalProtocolError: labels that were not asked for together
+        before, some of them with others.
         """
-        return self._incoming
+        if not labels:
+            return self._incoming[None]
+        taken = {label: self._incoming[label] for label in labels if label in self._incoming}
+        if not taken:
+            feed = self._incoming[None].part(lambda connection: connection.label in labels)
+            self._incoming |= dict.fromkeys(labels, feed)
+            return feed
+        if len(taken) < len(labels) or len(set(map(id, taken.values()))) > 1:
+            raise LocalProtocolError(f"some of these labels are taken already: {', '.join(taken)}")
+        return next(iter(taken.values()))
 
     def reports(self) -> AsyncIterator[events.Event]:
         """What went wrong and belongs to no connection of the application's, as it comes.
@@ -315,7 +329,7 @@ class Peer:
     def _shut_down(self) -> None:
         with self._driver.turn() as core:
             core.shut_down()
-        self._incoming.end()
+        self._end_incoming()
         self._reports.end()
 
     def _settled(self) -> None:
@@ -344,8 +358,10 @@ class Peer:
             case commands.MakeOffer(number, label, ordered):
                 self._open_rtc(number).make_offer(label, ordered=ordered)
             case commands.MakeAnswer(number, sdp):
+                self._connections[number]._described(remote=sdp)
                 self._open_rtc(number).make_answer(sdp)
             case commands.ApplyAnswer(number, sdp):
+                self._connections[number]._described(remote=sdp)
                 self._rtcs[number].apply_answer(sdp)
             case commands.AddCandidate(number, candidate):
                 self._rtcs[number].add_candidate(candidate)
@@ -365,7 +381,8 @@ class Peer:
                     self._connections[number]._received(value, size)
             case events.PeerOpened(id):
                 _log.info("registered with the server as %s", id)
-                self._incoming.resume()
+                for feed in self._incoming.values():
+                    feed.resume()
             case events.PeerFailed(error):
                 self._failure = error
             case events.PeerDisconnected(error, retry_in):
@@ -377,7 +394,7 @@ class Peer:
                     _log.info("disconnected from the server, as asked for")
                 else:
                     _log.warning("%s; giving up", error)
-                    self._incoming.end(error)
+                    self._end_incoming(error)
             case events.DataConnectionOffered(number):
                 self._add(
                     number,
@@ -395,7 +412,7 @@ class Peer:
             case events.DataConnectionOpened(number):
                 connection = self._connections[number]
                 connection._opened()
-                if connection._dialled_by_them and (oldest := self._incoming.put(connection)):
+                if connection._dialled_by_them and (oldest := self._arrived(connection)):
                     _log.warning("nobody takes incoming connections: closed one of %s", oldest.peer)
                     oldest._close_here()
             case events.DataConnectionInterrupted(number, error):
@@ -427,6 +444,15 @@ class Peer:
                 raise AssertionError("the core was told that there is no media")
             case _:
                 assert_never(event)
+
+    def _arrived(self, connection: DataConnection) -> DataConnection | None:
+        """Hand it to whoever takes its label; the oldest that nobody has taken is returned."""
+        feed = self._incoming.get(connection.label) or self._incoming[None]
+        return feed.put(connection)
+
+    def _end_incoming(self, error: PeerError | None = None) -> None:
+        for feed in self._incoming.values():
+            feed.end(error)
 
     def _add(self, number: int, **terms: Any) -> DataConnection:
         connection = DataConnection(self._driver, number, self._limits, **terms)

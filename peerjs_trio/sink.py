@@ -23,10 +23,12 @@ class Sink:
         self._connection = connection
 
     def offer_made(self, sdp: str) -> None:
+        self._connection._described(local=sdp)
         with self._driver.turn() as core:
             core.offer_made(self._number, sdp)
 
     def answer_made(self, sdp: str) -> None:
+        self._connection._described(local=sdp)
         with self._driver.turn() as core:
             core.answer_made(self._number, sdp)
 

@@ -1,4 +1,4 @@
-"""The one number that the core reads in a session description."""
+"""What is read in a session description."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerjs_proto.sdp import LARGEST_MESSAGE, max_message_size
+from peerjs_proto.sdp import LARGEST_MESSAGE, fingerprints, max_message_size
 
 HEAD = "v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
 
@@ -33,3 +33,18 @@ def test_what_is_stated(line: str, size: int) -> None:
 @given(st.text() | st.text().map("a=max-message-size:".__add__))
 def test_anything_at_all_gives_a_size(sdp: str) -> None:
     assert 0 < max_message_size(sdp) <= LARGEST_MESSAGE
+
+
+def test_fingerprints_are_one_set_however_they_are_written() -> None:
+    sdp = (
+        "v=0\r\na=fingerprint:SHA-256 ab:CD:01\r\n"
+        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+        "a=fingerprint:sha-256 AB:CD:01\r\na=fingerprint:sha-1 00:11 \r\n"
+        "a=fingerprint:sha-512\r\nb=a=fingerprint:sha-256 99\r\na=fingerprint: sha-384 22\n"
+    )
+    assert fingerprints(sdp) == ("sha-1 00:11", "sha-256 AB:CD:01", "sha-384 22")
+
+
+@given(st.text() | st.text().map("a=fingerprint:".__add__))
+def test_anything_at_all_has_fingerprints_or_none(sdp: str) -> None:
+    assert list(fingerprints(sdp)) == sorted(set(fingerprints(sdp)))

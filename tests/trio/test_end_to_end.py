@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -61,6 +62,17 @@ async def burst(sender: DataConnection, count: int) -> None:
 
 async def collect(receiver: DataConnection, count: int) -> list[Any]:
     return [await receiver.receive() for _ in range(count)]
+
+
+async def test_both_sides_know_both_fingerprints(pair: Pair) -> None:
+    ours, theirs = await pair.dial()
+    mine, yours = ours.fingerprints, theirs.fingerprints
+    assert (mine.local, mine.remote) == (yours.remote, yours.local)
+    assert mine.local != mine.remote
+    assert any(re.fullmatch("sha-256 (..:){31}..", text) for text in mine.local)
+    ours, _ = await pair.dial(redial=True)
+    with pytest.raises(peerjs_trio.LocalProtocolError, match="no fingerprints"):
+        _ = ours.fingerprints
 
 
 @pytest.mark.parametrize("serialization", ["binary", "json"])

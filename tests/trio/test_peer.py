@@ -250,6 +250,24 @@ async def test_iterating_can_be_left_and_taken_up_again(network: FakeNetwork) ->
         assert len({c.connection_id for c in seen}) == 3
 
 
+async def test_connections_by_label(network: FakeNetwork) -> None:
+    async with join(network, "alice") as alice, join(network, "bob") as bob:
+        for label in ("chat", "a", "b", "chat"):
+            await alice.connect("bob", label=label)
+        apart = bob.incoming_connections("a", "b")
+        await alice.connect("bob", label="a")
+        assert [(await anext(apart)).label for _ in range(3)] == ["a", "b", "a"]
+        others = bob.incoming_connections()
+        assert [(await anext(others)).label for _ in range(2)] == ["chat", "chat"]
+        assert bob.incoming_connections("b", "a") is apart
+        for labels in (["a", "c"], ["c", "b"]):
+            with pytest.raises(peerjs_trio.LocalProtocolError, match="taken already"):
+                bob.incoming_connections(*labels)
+    for ended in (apart, others):
+        with pytest.raises(StopAsyncIteration):
+            await anext(ended)
+
+
 async def test_leaving_the_block_ends_iterations(network: FakeNetwork) -> None:
     async with anyio.create_task_group() as tasks:
 
