@@ -151,6 +151,16 @@ class HttpProtocol:
         """How many are not over."""
         return self._open
 
+    def is_over(self, number: int) -> bool:
+        """Whether nothing more is sent or received on this stream."""
+        stream = self._streams.get(number)
+        return stream is None or stream.is_over
+
+    def is_drained(self, number: int) -> bool:
+        """Whether all that was given to this stream has been handed out, or dropped."""
+        stream = self._streams.get(number)
+        return stream is None or stream.outflow.is_drained
+
     # --- what goes in, from the far side -----------------------------------------------------
 
     def receive_frame(self, data: str | bytes) -> None:

@@ -16,6 +16,7 @@ from .errors import ConnectionClosed, LocalProtocolError, PeerError
 __all__ = [
     "DEFAULT_HTTP_LIMITS",
     "HTTP_LABEL",
+    "OF_ONE_HOP",
     "BodyNotNeeded",
     "CloseReceived",
     "DataReceived",
@@ -43,6 +44,14 @@ HTTP_LABEL: Final = "peerjs-http"
 
 Headers = tuple[tuple[str, str], ...]
 "Names in lower case, and values of letters up to U+00FF, in order."
+
+OF_ONE_HOP: Final = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-connection", "te"),
+        *("trailer", "transfer-encoding", "upgrade"),
+    }
+)
+"Headers that are about a TCP connection, and go no further (RFC 9110, section 7.6.1)."
 
 
 # --- heads --------------------------------------------------------------------------------------
@@ -90,13 +99,6 @@ _PATH: Final = re.compile(r"/[!-~]*")
 _VALUE: Final = re.compile("[\t -~\x80-\xff]*")
 "RFC 9110, section 5.5, with obs-text."
 
-_OF_ONE_HOP: Final = frozenset(
-    {
-        *("connection", "keep-alive", "proxy-connection", "te"),
-        *("trailer", "transfer-encoding", "upgrade"),
-    }
-)
-
 
 def _check_headers(headers: Headers) -> None:
     for name, value in headers:
@@ -104,7 +106,7 @@ def _check_headers(headers: Headers) -> None:
             raise LocalProtocolError("a header's name is no token of HTTP in lower case")
         if not _VALUE.fullmatch(value):
             raise LocalProtocolError(f"the value of the header {name!r} has letters of no header")
-        if name in _OF_ONE_HOP:
+        if name in OF_ONE_HOP:
             raise LocalProtocolError(f"the header {name!r} belongs to one hop")
 
 
