@@ -40,6 +40,8 @@ def seeds(target: str) -> Iterator[tuple[str, bytes]]:
             yield "three", bytes.fromhex("a3616263 82a16101a16293c0c2c3 cb3ff8000000000000")
         case "two_peers":
             yield from _lives()
+        case "fence":
+            yield from _requests()
         case _:
             # Choices: some of each kind, and the fuzzer finds the rest.
             for first in range(8):
@@ -135,6 +137,28 @@ def _lives() -> Iterator[tuple[str, bytes]]:
             for what, rest in goes_on.items():
                 yield f"dial {name} {way}, {what}", dial + carry + rest
     yield "call", b"\0\x0d\0" + carry + b"\0\x0a\0\0" + carry
+
+
+def _requests() -> Iterator[tuple[str, bytes]]:
+    """Paths as they come and as they are forged, then a method and headers."""
+    for n, path in enumerate(
+        (
+            b"/",
+            b"/readings?last=1",
+            b"/%7Ealice/a%20b",
+            b"/../x",
+            b"/%252e%252e/",
+            b"/..;/x",
+            b"//x",
+        )
+    ):
+        yield f"path-{n}", path
+    yield (
+        "headers",
+        b"POST\naccept=*/*\ncontent-length=5\nconnection=x-a\nx-a=1\nx_forwarded_for=::1",
+    )
+    for first in range(8):
+        yield f"pieces-{first}", bytes((first * 37 + n * n * 11) % 256 for n in range(20))
 
 
 def _server_seeds() -> Iterator[tuple[str, bytes]]:

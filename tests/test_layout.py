@@ -72,6 +72,8 @@ ORDER = [
     "http_frames",
     "http_streams",
     "http",
+    "fence",
+    "http_headers",
     "testing._hypothesis",
     "testing.mutations",
     "testing.values",
