@@ -51,6 +51,7 @@ def check_target(fence: Fence, asked: bytes) -> None:
     assert len(asked) <= TARGET_BYTES
     prefix = fence.prefix.encode()
     assert target == prefix + asked[1:]
+    assert not target.startswith(b"//"), "that would be a host"
     url = urlsplit(fence.url_for(asked))
     assert (url.scheme, url.hostname, url.port or fence.port, url.fragment) == (
         *(fence.scheme, fence.host, fence.port, ""),
