@@ -13,9 +13,9 @@ import trio
 import trio_websocket
 import wsproto.utilities
 
-__all__ = ["Socket", "Transport", "TransportError", "WebSocketTransport"]
+__all__ = ["Socket", "Stream", "Transport", "TransportError", "WebSocketTransport", "open_stream"]
 
-_Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 _BODY_BYTES = 4096
 "All we read of an HTTP body: an id has 36 bytes."
@@ -54,6 +54,34 @@ class Transport(Protocol):
         ...
 
 
+async def open_stream(url: str, ssl_context: ssl.SSLContext | None = None) -> Stream:
+    """Connect to the host of an ``http``, ``https``, ``ws`` or ``wss`` URL, by TLS or without.
+
+    ``ssl_context`` replaces the system's trust. Raises TransportError.
+    """
+    parts = urlsplit(url)
+    secure = parts.scheme in ("https", "wss")
+    host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+    try:
+        tcp = await trio.open_tcp_stream(host, port)
+    except OSError as error:
+        raise TransportError(f"{_origin(url)}: {error}") from error
+    if not secure:
+        return tcp
+    context = ssl_context or ssl.create_default_context()
+    tls: trio.SSLStream[trio.SocketStream] = trio.SSLStream(
+        tcp, context, server_hostname=host, https_compatible=True
+    )
+    try:
+        await tls.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(tcp)
+        if isinstance(error, trio.BrokenResourceError):
+            raise TransportError(f"{_origin(url)}: {error.__cause__ or error}") from error
+        raise
+    return tls
+
+
 class WebSocketTransport:
     """The real network.
 
@@ -74,7 +102,7 @@ class WebSocketTransport:
         self._ping_timeout = ping_timeout
 
     async def get(self, url: str) -> tuple[int, bytes]:
-        stream = await self._connect(url)
+        stream = await open_stream(url, self._ssl_context)
         try:
             return await _get(stream, url)
         except trio.BrokenResourceError as error:
@@ -89,7 +117,7 @@ class WebSocketTransport:
         parts = urlsplit(url)
         # trio-websocket would make the TCP connection as well, but leaves it open where the
         # handshake fails, and lets its own confusion out where a server talks nonsense.
-        stream = await self._connect(url)
+        stream = await open_stream(url, self._ssl_context)
         try:
             async with trio.open_nursery() as nursery:
                 connection = await trio_websocket.wrap_client_stream(
@@ -120,29 +148,6 @@ class WebSocketTransport:
                     await connection.ping()
                 if patience.cancelled_caught:
                     raise _HalfOpenError(f"it did not answer a ping in {self._ping_timeout:g} s")
-
-    async def _connect(self, url: str) -> _Stream:
-        parts = urlsplit(url)
-        secure = parts.scheme in ("https", "wss")
-        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-        try:
-            tcp = await trio.open_tcp_stream(host, port)
-        except OSError as error:
-            raise TransportError(f"{_origin(url)}: {error}") from error
-        if not secure:
-            return tcp
-        context = self._ssl_context or ssl.create_default_context()
-        tls: trio.SSLStream[trio.SocketStream] = trio.SSLStream(
-            tcp, context, server_hostname=host, https_compatible=True
-        )
-        try:
-            await tls.do_handshake()
-        except BaseException as error:
-            await trio.aclose_forcefully(tcp)
-            if isinstance(error, trio.BrokenResourceError):
-                raise TransportError(f"{_origin(url)}: {error.__cause__ or error}") from error
-            raise
-        return tls
 
 
 class _HalfOpenError(Exception):
@@ -180,7 +185,7 @@ class _TrioSocket:
         await self._connection.aclose()
 
 
-async def _get(stream: _Stream, url: str) -> tuple[int, bytes]:
+async def _get(stream: Stream, url: str) -> tuple[int, bytes]:
     parts = urlsplit(url)
     http = h11.Connection(h11.CLIENT)
     headers = [("Host", parts.netloc), ("Connection", "close"), ("Cache-Control", "no-store")]
