@@ -12,6 +12,7 @@ import trio
 
 from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, Endpoint
 from peerjs_proto.errors import InvalidId
+from peerjs_trio.cli.peer_options import add_ice_options, ice_servers_from
 from peerjs_trio.peer import DEFAULT_ICE_SERVERS
 from peerjs_trio.rtc.engine import IceServer
 from peerjs_trio.rtc.probe import Target, targets
@@ -43,19 +44,7 @@ def add_parser(subparsers: _SubParsers) -> None:
     )
     parser.add_argument("--server", default=CLOUD, help="URL of a PeerServer (default: PeerJS's)")
     parser.add_argument("--key", default=DEFAULT_KEY, help="its key (default: %(default)s)")
-    parser.add_argument(
-        "--ice",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="a STUN or TURN server, stun:HOST:PORT or turn:HOST:PORT?transport=tcp; may be given "
-        "several times (default: PeerJS's, or none for a server on this machine)",
-    )
-    parser.add_argument("--username", help="for the TURN servers")
-    parser.add_argument("--credential", help="for the TURN servers")
-    parser.add_argument(
-        "--secret", help="makes credentials that expire, for --username if that is given"
-    )
+    add_ice_options(parser, secret="--secret")
     parser.add_argument(
         "--timeout", type=_seconds, default=5.0, help="seconds for one answer (default: 5)"
     )
@@ -105,11 +94,10 @@ async def _carry_out(check: _Check, inlet: trio.MemorySendChannel[Finding]) -> N
 
 
 def _ice_servers(args: argparse.Namespace, endpoint: Endpoint) -> Sequence[IceServer]:
-    if not args.ice:
+    given = ice_servers_from(args)
+    if given is None:
         return () if endpoint.is_loopback else DEFAULT_ICE_SERVERS
-    if args.secret is not None:
-        return [IceServer.short_lived(args.ice, secret=args.secret, name=args.username or "")]
-    return [IceServer(args.ice, args.username, args.credential)]
+    return given
 
 
 def _seconds(text: str) -> float:
