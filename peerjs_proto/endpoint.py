@@ -98,6 +98,11 @@ class Endpoint:
         """GET lists the ids, where the server allows discovery."""
         return f"{self.url}{quote(self.key, safe='')}/peers"
 
+    def room_url(self, id: str, token: str, *call: str) -> str:
+        """Where a client with this id and token asks about rooms. Bears the token."""
+        segments = (self.key, id, token, "room", *call)
+        return self.url + "/".join(quote(segment, safe="") for segment in segments)
+
     def websocket_url(self, id: str, token: str) -> str:
         """Where to register as ``id``. Bears the token: not for logs."""
         query = {"key": self.key, "id": id, "token": token, "version": PROTOCOL_VERSION}

@@ -44,6 +44,8 @@ class Limits:
     "From a call's offer to its answer, at either end: people have to notice, and to decide."
     server_timeout: float = 10.0
     "From opening the socket to the server's OPEN, and for its HTTP answers."
+    room_bytes: int = 256 * 1024
+    "One answer about a room. 1,000 members with UUIDs for ids are 39,000 bytes."
     heartbeat_interval: float = 5.0
     "Between HEARTBEATs to the server; peerjs's ``pingInterval``. Servers allow 60 to 90 s."
 

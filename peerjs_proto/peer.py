@@ -41,7 +41,7 @@ from .redial import RedialProtocol
 from .routing import Routing
 from .serialization import SERIALIZATIONS
 from .serializer import Frame, Serializations
-from .session import SessionProtocol
+from .session import Registration, SessionProtocol
 from .states import Session
 
 __all__ = ["PeerProtocol"]
@@ -116,6 +116,11 @@ class PeerProtocol:
     def session(self) -> Session:
         """Our standing with the server."""
         return self._session.state
+
+    @property
+    def registration(self) -> Registration | None:
+        """What the server knows us by, for requests beside the WebSocket; None without one."""
+        return self._session.registration
 
     # --- out ------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import attrs
+
 from . import messages
 from .backoff import Reconnect
 from .commands import CloseSocket, FetchId, OpenSocket, SendText
@@ -28,12 +30,23 @@ from .limits import Limits
 from .outbox import Outbox
 from .states import SESSION_TRANSITIONS, Session, SessionCue, advance
 
-__all__ = ["SessionProtocol"]
+__all__ = ["Registration", "SessionProtocol"]
 
 # peer 1.0.2 src/enums.ts. The only way to tell a bad key from other refusals.
 _BAD_KEY: Final = "Invalid key provided"
 
 _HEARTBEAT: Final = SendText(messages.encode(messages.Heartbeat()))
+
+
+@attrs.frozen
+class Registration:
+    """That a server knows us now, and under what."""
+
+    endpoint: Endpoint
+    id: str
+    token: str = attrs.field(repr=False)
+    number: int
+    "From 1 on. After another one the server may have forgotten all else it knew of us."
 
 
 class SessionProtocol:
@@ -72,7 +85,7 @@ class SessionProtocol:
         self._outbox = outbox
         self._on_open = on_open
         self._on_lost = on_lost
-        self._was_open = False
+        self._registrations = 0
         self._opened_at = 0.0
         self._failures = 0
         "Attempts to come back, one behind the other, that led to nothing that lasted."
@@ -89,6 +102,14 @@ class SessionProtocol:
         return self._was_open and self.state in (
             *(Session.WAITING, Session.FETCHING_ID, Session.CONNECTING, Session.OPENING),
         )
+
+    @property
+    def registration(self) -> Registration | None:
+        """The one there is now."""
+        if self.state is not Session.OPEN:
+            return None
+        assert self.id is not None
+        return Registration(self._endpoint, self.id, self._token, self._registrations)
 
     # --- what the application asks --------------------------------------------------------
 
@@ -208,6 +229,10 @@ class SessionProtocol:
     # --- inside ---------------------------------------------------------------------------
 
     @property
+    def _was_open(self) -> bool:
+        return self._registrations > 0
+
+    @property
     def _may_take_over(self) -> bool:
         """Whether the server may still have us registered under this token."""
         return self._token_reused or self._was_open
@@ -231,7 +256,7 @@ class SessionProtocol:
 
     def _register(self, now: float) -> None:
         self._advance(SessionCue.REGISTERED)
-        self._was_open = True
+        self._registrations += 1
         self._opened_at = now
         self._untried = 0
         self._taken_since = None

@@ -29,12 +29,14 @@ from peerjs_proto.errors import (
     UnsupportedValue,
 )
 from peerjs_proto.limits import Limits
+from peerjs_proto.room_client import Joined, Left
 from peerjs_proto.server_io import HttpReply, ServerLimits
 from peerjs_proto.states import Session
 
 if TYPE_CHECKING:
     from .connection import BrokenConnection, ClosedConnection, DataConnection
     from .peer import DEFAULT_ICE_SERVERS, Peer, open_peer
+    from .rooms import PeerRoom, open_room
     from .rtc.engine import IceServer
     from .server import PeerServer, open_server
     from .signals import Stop, stop_on_signal
@@ -53,6 +55,8 @@ __all__ = [
     "IdTaken",
     "InvalidId",
     "InvalidKey",
+    "Joined",
+    "Left",
     "LimitExceeded",
     "Limits",
     "LocalProtocolError",
@@ -60,6 +64,7 @@ __all__ = [
     "NegotiationFailed",
     "Peer",
     "PeerError",
+    "PeerRoom",
     "PeerServer",
     "PeerUnavailable",
     "Reconnect",
@@ -72,6 +77,7 @@ __all__ = [
     "Stop",
     "UnsupportedValue",
     "open_peer",
+    "open_room",
     "open_server",
     "stop_on_signal",
 ]
@@ -85,6 +91,8 @@ _LAZY = {
     "DEFAULT_ICE_SERVERS": "peer",
     "Peer": "peer",
     "open_peer": "peer",
+    "PeerRoom": "rooms",
+    "open_room": "rooms",
     "IceServer": "rtc.engine",
     "PeerServer": "server",
     "open_server": "server",

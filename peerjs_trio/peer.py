@@ -122,10 +122,9 @@ async def open_peer(
         rtc = await stack.enter_async_context(factory())
         rtc.prepare(ice.ask())
         tasks = await stack.enter_async_context(open_background())
-        peer = Peer(core, rtc, ice, limits)
-        link = SignalingLink(
-            peer._driver, transport or WebSocketTransport(), tasks, limits.signaling_bytes
-        )
+        transport = transport or WebSocketTransport()
+        peer = Peer(core, rtc, ice, limits, transport)
+        link = SignalingLink(peer._driver, transport, tasks, limits.signaling_bytes)
         peer._link = link
         tasks.start_soon(peer._driver.keep_time)
         try:
@@ -149,12 +148,14 @@ class Peer:
         engine: RtcEngine,
         ice_servers: IceSource,
         limits: Limits,
+        transport: Transport,
     ) -> None:
         self._core = core
         self._driver = Driver(core, self._perform, self._deliver, self._settled)
         self._engine = engine
         self._ice_servers = ice_servers
         self._limits = limits
+        self._transport = transport
         self._connections: dict[int, DataConnection] = {}
         self._rtcs: dict[int, RtcConnection] = {}
         self._incoming: dict[str | None, Feed[DataConnection]] = {None: Feed(limits.connections)}

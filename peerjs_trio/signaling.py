@@ -16,6 +16,9 @@ _BACKLOG = 1024
 """Messages that may wait for a server that does not read. Others' offers make us answer, so
 without a bound they could fill our memory through it."""
 
+_ID_BYTES = 4096
+"All we read where an id should be: one has 36 bytes."
+
 _FRAMES_OVER = 16
 """Frames this many times too long for the core are still read, and refused there one by one;
 only beyond that is the socket itself given up."""
@@ -71,7 +74,7 @@ class SignalingLink:
     async def _fetch_id(self, url: str, scope: anyio.CancelScope) -> None:
         with scope:
             try:
-                status, body = await self._transport.get(url)
+                status, body = await self._transport.request("GET", url, max_bytes=_ID_BYTES)
             except TransportError as error:
                 with self._driver.turn() as core:
                     core.http_failed(str(error), anyio.current_time())

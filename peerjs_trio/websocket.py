@@ -1,11 +1,11 @@
-"""The signaling transport: an HTTP GET for an id, and the WebSocket to the PeerServer."""
+"""The signaling transport: HTTP requests, and the WebSocket to the PeerServer."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 import h11
@@ -17,8 +17,8 @@ __all__ = ["Socket", "Stream", "Transport", "TransportError", "WebSocketTranspor
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
-_BODY_BYTES = 4096
-"All we read of an HTTP body: an id has 36 bytes."
+_READ_BYTES = 4096
+"At a time, of an HTTP answer."
 
 _CLOSE_TIMEOUT = 2.0
 "Seconds for the server to answer a WebSocket close."
@@ -45,8 +45,10 @@ class Socket(Protocol):
 class Transport(Protocol):
     """How a peer reaches its server. Another one can be given to ``open_peer``."""
 
-    async def get(self, url: str) -> tuple[int, bytes]:
-        """Status and the beginning of the body. Raises TransportError."""
+    async def request(
+        self, method: Literal["GET", "POST"], url: str, *, max_bytes: int
+    ) -> tuple[int, bytes]:
+        """Status, and of the body the first ``max_bytes``; none is sent. Raises TransportError."""
         ...
 
     def open(self, url: str, *, max_bytes: int) -> AbstractAsyncContextManager[Socket]:
@@ -101,10 +103,12 @@ class WebSocketTransport:
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
 
-    async def get(self, url: str) -> tuple[int, bytes]:
+    async def request(
+        self, method: Literal["GET", "POST"], url: str, *, max_bytes: int
+    ) -> tuple[int, bytes]:
         stream = await open_stream(url, self._ssl_context)
         try:
-            return await _get(stream, url)
+            return await _request(stream, method, url, max_bytes)
         except trio.BrokenResourceError as error:
             raise TransportError(f"{_origin(url)}: the connection broke") from error
         except h11.RemoteProtocolError as error:
@@ -185,30 +189,33 @@ class _TrioSocket:
         await self._connection.aclose()
 
 
-async def _get(stream: Stream, url: str) -> tuple[int, bytes]:
+async def _request(stream: Stream, method: str, url: str, max_bytes: int) -> tuple[int, bytes]:
     parts = urlsplit(url)
     http = h11.Connection(h11.CLIENT)
     headers = [("Host", parts.netloc), ("Connection", "close"), ("Cache-Control", "no-store")]
-    request = h11.Request(method="GET", target=f"{parts.path}?{parts.query}", headers=headers)
+    if method == "POST":
+        headers.append(("Content-Length", "0"))
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    request = h11.Request(method=method, target=target, headers=headers)
     await stream.send_all((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
-    status, body = 0, b""
-    while len(body) < _BODY_BYTES:
+    status, body = 0, bytearray()
+    while len(body) < max_bytes:
         match http.next_event():
             case h11.NEED_DATA:
-                http.receive_data(bytes(await stream.receive_some(_BODY_BYTES)))
+                http.receive_data(bytes(await stream.receive_some(_READ_BYTES)))
             case h11.Response() as response:
                 status = response.status_code
             case h11.Data() as data:
-                body += bytes(data.data)
+                body += data.data
             case h11.InformationalResponse():
                 pass
             case _:
                 break
-    return status, body[:_BODY_BYTES]
+    return status, bytes(body[:max_bytes])
 
 
 def _origin(url: str) -> str:
-    """Scheme and host of a URL: the query bears the token."""
+    """Scheme and host of a URL: the rest may bear the token."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 

@@ -60,6 +60,7 @@ ORDER = [
     "server_http",
     "admission",
     "rooms",
+    "room_client",
     "rates",
     "clients",
     "waiting",

@@ -19,6 +19,7 @@ from peerjs_proto.errors import (
 )
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
+from peerjs_proto.session import Registration
 from peerjs_proto.states import Session
 
 ENDPOINT = Endpoint.parse("http://server.example:9000/")
@@ -299,3 +300,21 @@ def test_nonsense_from_the_server_is_an_event_and_no_more(text: str | bytes) -> 
     assert done == []
     assert [type(event) for event in told] == [events.SignalingRefused]
     assert core.session is Session.OPEN
+
+
+# --- what the server knows us by -----------------------------------------------------------------
+
+
+def test_a_registration_is_there_while_it_lasts() -> None:
+    core = started()
+    assert core.registration is None
+    core.socket_opened(0.0)
+    core.receive_text('{"type":"OPEN"}', 0.0)
+    assert core.registration == Registration(ENDPOINT, "alice", "secret", 1)
+    assert "secret" not in repr(core.registration)
+    core.socket_closed("gone", 1.0)
+    assert core.registration is None
+    core.reconnect(2.0)
+    core.socket_opened(2.0)
+    core.receive_text('{"type":"OPEN"}', 2.0)
+    assert core.registration == Registration(ENDPOINT, "alice", "secret", 2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import anyio
@@ -46,9 +46,10 @@ def virtual_time(*args: Any, **options: Any) -> Any:
 
 
 @asynccontextmanager
-async def open_fake_network() -> AsyncIterator[FakeNetwork]:
+async def open_fake_network(**server: Any) -> AsyncIterator[FakeNetwork]:
+    """``server``: arguments of its ServerProtocol."""
     async with open_background() as tasks:
-        network = FakeNetwork()
+        network = FakeNetwork(**server)
         tasks.start_soon(network.keep_time)
         yield network
 
@@ -96,30 +97,42 @@ class FakeSocket:
 class FakeNetwork:
     """Implements Transport, and makes engines whose connections find each other."""
 
-    def __init__(self) -> None:
-        self.server = ServerProtocol()
+    def __init__(self, **server: Any) -> None:
+        self.server = ServerProtocol(**server)
         self.sockets: dict[int, FakeSocket] = {}
         self.rtcs: dict[str, FakeRtc] = {}
         self.reachable = True
         self.answer_http = True
+        self.came_from = "192.0.2.1"
+        "The network of whoever asks."
         self.ids = 0
+        self.requests: list[str] = []
+        "Methods and paths, in order."
+        self.replies: deque[tuple[int, bytes]] = deque()
+        "Set by a test: what the next requests are answered instead."
         self.engine_delay = 0.01
         self._changed = anyio.Event()
 
     # --- Transport ------------------------------------------------------------------------
 
-    async def get(self, url: str) -> tuple[int, bytes]:
+    async def request(
+        self, method: Literal["GET", "POST"], url: str, *, max_bytes: int
+    ) -> tuple[int, bytes]:
         await anyio.lowlevel.checkpoint()
         if not self.reachable:
             raise TransportError("http://fake: connection refused")
         if not self.answer_http:
             await anyio.sleep_forever()
         parts = urlsplit(url)
-        self.ids += 1
-        request = HttpRequest("GET", f"{parts.path}?{parts.query}")
-        fresh = f"fresh{self.ids}"
-        reply = self.server.respond(request, fresh_id=lambda: fresh, now=anyio.current_time())
-        return reply.status, reply.body
+        self.requests.append(f"{method} {parts.path}")
+        if self.replies:
+            status, body = self.replies.popleft()
+            return status, body[:max_bytes]
+        request = HttpRequest(method, f"{parts.path}?{parts.query}")
+        reply = self.server.respond(
+            request, fresh_id=self._fresh_id, now=anyio.current_time(), network=self.came_from
+        )
+        return reply.status, reply.body[:max_bytes]
 
     @asynccontextmanager
     async def open(self, url: str, *, max_bytes: int) -> AsyncIterator[Socket]:
@@ -139,6 +152,10 @@ class FakeNetwork:
             self.sockets.pop(socket.client, None)
             self.server.client_closed(socket.client)
             self.drain()
+
+    def _fresh_id(self) -> str:
+        self.ids += 1
+        return f"fresh{self.ids}"
 
     # --- the server -----------------------------------------------------------------------
 

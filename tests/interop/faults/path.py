@@ -10,7 +10,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 import trio
@@ -101,8 +101,10 @@ class _Via:
         self._path = path
         self._real = WebSocketTransport()
 
-    async def get(self, url: str) -> tuple[int, bytes]:
-        return await self._real.get(url)
+    async def request(
+        self, method: Literal["GET", "POST"], url: str, *, max_bytes: int
+    ) -> tuple[int, bytes]:
+        return await self._real.request(method, url, max_bytes=max_bytes)
 
     def open(self, url: str, *, max_bytes: int) -> AbstractAsyncContextManager[Socket]:
         return self._open(url, max_bytes)
