@@ -21,6 +21,7 @@ TARGETS: Final = (
     "two_peers",
     "server_clients",
     "fence",
+    "http_proxy",
 )
 
 

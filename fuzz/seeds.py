@@ -42,6 +42,8 @@ def seeds(target: str) -> Iterator[tuple[str, bytes]]:
             yield from _lives()
         case "fence":
             yield from _requests()
+        case "http_proxy":
+            yield from _pages()
         case _:
             # Choices: some of each kind, and the fuzzer finds the rest.
             for first in range(8):
@@ -114,6 +116,23 @@ def _peer_seeds() -> Iterator[tuple[str, bytes]]:
                 [b"#" + bytes([flags]), b"!\x0d\0bob", sent["open"], offer, b"!\5\1", b"!\5\4"]
             ),
         )
+
+
+def _pages() -> Iterator[tuple[str, bytes]]:
+    """What ambianic's pages ask for, and how that may go on."""
+    get = b'{"url":"http://localhost:8778/api/status?","method":"GET"}'
+    post = b'{"url":"/api/echo?","json":{"message":"a"},"method":"POST"}'
+    form = b'{"url":"/api/%C3%A9?a=b#c","data":{"a":"b","n":1},"method":"PUT"}'
+    ping = b'{"url":"ping?","method":"GET"}'
+    answer, wait = b"!\1\2\0\x08\0\0\0", b"!\1\3\2\0\3\2\0\2\0\x08\1\x40\0\0"
+    yield "one", b"\n".join([get, answer, ping, b"!\0"])
+    yield "bodies", b"\n".join([post, answer, form, wait, b"\xff" + post, wait])
+    yield "many", b"\n".join([get, ping, post, form, get, ping, answer, wait, get])
+    yield (
+        "wrong",
+        b"\n".join([b"5", b"{}", b'{"url":5}', post.replace(b"json", b"headers"), b"!\0"]),
+    )
+    yield "elsewhere", b"\n".join([get.replace(b"localhost", b"example.org"), b"!\0", get, answer])
 
 
 def _lives() -> Iterator[tuple[str, bytes]]:

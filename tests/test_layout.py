@@ -75,6 +75,8 @@ ORDER = [
     "http",
     "fence",
     "http_headers",
+    "http_proxy_request",
+    "http_proxy",
     "testing._hypothesis",
     "testing.mutations",
     "testing.values",
@@ -87,7 +89,7 @@ ORDER = [
 ]
 APART = [
     *({"session", "negotiation"}, {"session", "data"}, {"session", "media"}, {"data", "media"}),
-    {"peer", "server"},
+    *({"peer", "server"}, {"http", "http_proxy"}),
 ]
 
 # Of libraries the core has attrs, and where an extra brings one, one module for it.
