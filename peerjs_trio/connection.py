@@ -18,7 +18,7 @@ from peerjs_proto.errors import (
     PeerError,
 )
 from peerjs_proto.limits import Limits
-from peerjs_proto.sdp import fingerprints
+from peerjs_proto.sdp import fingerprints, max_message_size
 
 from .driver import Driver
 from .fairness import Event, Turns, checkpoint_if_cancelled
@@ -119,6 +119,11 @@ class DataConnection(ObjectStream[Any]):
     def is_open(self) -> bool:
         """Whether :meth:`send` can work."""
         return self._has_settled and not (self._gone.is_set() or self._closing_here)
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes of the largest ``raw`` message that the far side takes, by its own description."""
+        return max_message_size(self._remote_sdp)
 
     @property
     def fingerprints(self) -> Fingerprints:
