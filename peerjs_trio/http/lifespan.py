@@ -52,7 +52,7 @@ class _Lifespan:
         self._asked = False
         self._is_up = False
 
-    async def run(self, app: AsgiApp, scope: MutableMapping[str, Any]) -> None:
+    async def run(self, app: AsgiApp, scope: dict[str, Any]) -> None:
         try:
             await app(scope, self._receive, self._send)
         except Exception:

@@ -87,7 +87,8 @@ async def serve(
     if authorize is None and secret is None and pairings is None:
         raise LocalProtocolError("say who may use it: authorize=, secret= or pairings=")
     async with _open_target(target) as (app, state), anyio.create_task_group() as tasks:
-        service = _Service(app, state, authorize, secret, pairings, limits)
+        base_url = target if isinstance(target, str) else None
+        service = _Service(app, state, base_url, authorize, secret, pairings, limits)
         async for connection in peer.incoming_connections(HTTP_LABEL, AMBIANIC_LABEL):
             tasks.start_soon(service.take, connection)
 
@@ -111,6 +112,7 @@ class _Service:
         self,
         app: AsgiApp,
         state: dict[str, Any],
+        base_url: str | None,
         authorize: Authorize | None,
         secret: str | None,
         pairings: Pairings | None,
@@ -118,6 +120,7 @@ class _Service:
     ) -> None:
         self._app = app
         self._state = state
+        self._base_url = base_url
         self._authorize = authorize
         self._secret = secret
         self._pairings = pairings
@@ -163,7 +166,13 @@ class _Service:
     async def _take_ambianic(self, connection: DataConnection) -> None:
         from peerjs_trio.http.ambianic import serve_ambianic
 
-        await serve_ambianic(connection, self._app, authorize=self._authorize)
+        await serve_ambianic(
+            connection,
+            self._app,
+            authorize=self._authorize,
+            state=self._state,
+            base_url=self._base_url,
+        )
 
     async def _answer(self, session: HttpSession, stream: Stream, remote: Remote) -> None:
         peer, limits = session.connection.peer, self._limits
