@@ -28,7 +28,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from math import inf
 from types import TracebackType
 from typing import Any, Final, Self
@@ -39,7 +39,7 @@ import trio
 from peerjs_proto.fence import Fence, RequestRefused
 from peerjs_proto.http_headers import content_length
 
-from .upstream_body import ClientGone, RequestBody
+from .upstream_body import BrokenResponse, ClientGone, RequestBody, ResponseBody
 from .upstream_request import (
     DEFAULT_UPSTREAM_LIMITS,
     Outgoing,
@@ -58,13 +58,6 @@ _log: Final = logging.getLogger("peerjs_trio")
 
 _KEEP_ALIVE: Final = 2.0
 "Seconds an unused connection is kept: servers close theirs after 5, and a race is a 502."
-
-_CLOSE_TIMEOUT: Final = 2.0
-"Seconds for a connection to close, with TLS's goodbye."
-
-
-class BrokenResponse(Exception):
-    """A response that has begun and will not be whole. The text says why."""
 
 
 class Upstream:
@@ -104,11 +97,12 @@ class Upstream:
         )
         self._requests = trio.Semaphore(limits.requests)
         self._websockets = trio.Semaphore(limits.websockets)
-        # Waiting for a place has its own deadline, and for a response's head too.
+        # For heads and bodies there are deadlines of our own. These are for what httpx does alone:
+        # it reads on where a server has closed before it had the whole request.
         self._timeouts = {
             "connect": limits.connect_timeout,
             "write": limits.part_timeout,
-            "read": None,
+            "read": max(limits.head_timeout, limits.part_timeout),
             "pool": limits.connect_timeout,
         }
 
@@ -153,8 +147,10 @@ class Upstream:
             nursery.start_soon(body.watch, nursery.cancel_scope)
             try:
                 await body.begin()
-                async with self._place(self._requests), self._response(outgoing, body) as response:
-                    await self._pass_back(response, outgoing, send)
+                async with self._place(self._requests):
+                    response = await self._ask(outgoing, body)
+                    async with aclosing(ResponseBody(response, self._limits)) as parts:
+                        await self._pass_back(response, parts, outgoing, send)
             except ClientGone:
                 pass
             except Exception as error:  # a nursery would make a group of it
@@ -173,11 +169,8 @@ class Upstream:
         finally:
             places.release()
 
-    @asynccontextmanager
-    async def _response(
-        self, outgoing: Outgoing, body: RequestBody
-    ) -> AsyncIterator[httpx.Response]:
-        """The head of the response is there; leaving the block ends the rest of it."""
+    async def _ask(self, outgoing: Outgoing, body: RequestBody) -> httpx.Response:
+        """Send the request; the response's head is there, its body is to be read, and closed."""
         request = httpx.Request(
             outgoing.method,
             f"{self.fence.scheme}://{self.fence.authority}/",
@@ -204,13 +197,11 @@ class Upstream:
             except httpx.TransportError as error:
                 raise self._failed(error, "the server gives no HTTP response", 502) from None
         body.abandon()
-        try:
-            yield response
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_TIMEOUT):
-                await response.aclose()
+        return response
 
-    async def _pass_back(self, response: httpx.Response, outgoing: Outgoing, send: Send) -> None:
+    async def _pass_back(
+        self, response: httpx.Response, parts: ResponseBody, outgoing: Outgoing, send: Send
+    ) -> None:
         status, most = response.status_code, self._limits.response_bytes
         if not 200 <= status <= 599:
             raise RequestRefused(f"the server gives status {status}, which is none", 502)
@@ -218,11 +209,10 @@ class Upstream:
         length = _length(headers)
         if most is not None and length is not None and length > most and outgoing.method != "HEAD":
             raise RequestRefused(f"the response has more than {most} bytes", 502)
-        await self._give(
-            send, {"type": "http.response.start", "status": status, "headers": headers}
-        )
+        head = {"type": "http.response.start", "status": status, "headers": headers}
+        await self._give(send, head)
         size = 0
-        async for part in _parts(response, self._limits.part_timeout):
+        while (part := await parts.next_part()) is not None:
             size += len(part)
             if most is not None and size > most:
                 raise BrokenResponse(f"the response has more than {most} bytes")
@@ -252,21 +242,6 @@ class Upstream:
         context = self._ssl_context if self.fence.scheme == "https" else None
         async with self._place(self._websockets):
             await pass_websocket(self.fence, context, self._limits, outgoing, scope, receive, send)
-
-
-async def _parts(response: httpx.Response, patience: float) -> AsyncIterator[bytes]:
-    """What comes of the body, as it is."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    parts, late = aiter(response.stream), BrokenResponse("the rest of the response does not come")
-    while True:
-        try:
-            with in_time(patience, late):
-                part = await anext(parts, None)
-        except httpx.TransportError as error:
-            raise BrokenResponse(f"the response breaks off: {error}") from None
-        if part is None:
-            return
-        yield part
 
 
 def _length(headers: list[tuple[bytes, bytes]]) -> int | None:

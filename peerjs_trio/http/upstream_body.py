@@ -1,8 +1,10 @@
-"""The body of a request, on its way from an ASGI host to httpx: as it comes, and no further."""
+"""Bodies between an ASGI host and httpx: read as they are asked for, and never held."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Final
 
 import httpx
 import trio
@@ -11,7 +13,14 @@ from peerjs_proto.fence import RequestRefused
 
 from .upstream_request import Receive, UpstreamLimits, in_time
 
-__all__ = ["ClientGone", "RequestBody"]
+__all__ = ["BrokenResponse", "ClientGone", "RequestBody", "ResponseBody"]
+
+_CLOSE_TIMEOUT: Final = 2.0
+"Seconds for a connection to close, with TLS's goodbye."
+
+
+class BrokenResponse(Exception):
+    """A response that has begun and will not be whole. The text says why."""
 
 
 class ClientGone(Exception):
@@ -102,3 +111,37 @@ class RequestBody(httpx.AsyncByteStream):
 
     def _too_large(self) -> RequestRefused:
         return RequestRefused(f"the body has more than {self._limits.request_bytes} bytes", 413)
+
+
+class ResponseBody:
+    """The body of a response, in the parts that come. :meth:`aclose` is for the end, any end."""
+
+    def __init__(self, response: httpx.Response, limits: UpstreamLimits) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._response = response
+        self._parts = aiter(response.stream)
+        self._patience = limits.part_timeout
+
+    async def next_part(self) -> bytes | None:
+        """As it came; None at the end.
+
+        Raises:
+            BrokenResponse: the connection, or ``part_timeout``.
+        """
+        late = BrokenResponse("the rest of the response does not come")
+        try:
+            with in_time(self._patience, late):
+                return await anext(self._parts, None)
+        except httpx.TransportError as error:
+            raise BrokenResponse(f"the response breaks off: {error}") from None
+
+    async def aclose(self) -> None:
+        """Where there is more of it, its connection is closed; else that is free for others."""
+        # httpx has generators in generators. Trio warns of those that are left as they are, and a
+        # cancellation ends all of them.
+        with trio.CancelScope() as scope, suppress(httpx.TransportError):
+            scope.cancel()
+            while await anext(self._parts, None) is not None:
+                pass
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_TIMEOUT):
+            await self._response.aclose()

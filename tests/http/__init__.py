@@ -1,0 +1,1 @@
+"""HTTP over data connections, and the servers behind it."""
