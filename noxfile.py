@@ -75,7 +75,7 @@ def sim(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz the core, a minute a target. After --: --seconds 5, --jobs 2, names of targets."""
-    session.install("-e", ".[msgpack]", *group("fuzz"))
+    session.install("-e", ".[msgpack,pairing]", *group("fuzz"))
     session.run("python", "-m", "fuzz", *session.posargs)
 
 
@@ -90,7 +90,7 @@ def differential(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Every line and branch of the core is reached by its own tests; less is a failure."""
-    session.install("-e", ".[msgpack]", *group("coverage"))
+    session.install("-e", ".[msgpack,pairing]", *group("coverage"))
     session.run("coverage", "run", "-m", "pytest", "tests/proto", "-q", *session.posargs)
     session.run("coverage", "report")
 

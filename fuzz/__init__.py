@@ -22,6 +22,7 @@ TARGETS: Final = (
     "server_clients",
     "fence",
     "http_proxy",
+    "pairing",
 )
 
 

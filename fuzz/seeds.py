@@ -22,6 +22,8 @@ _WORDS: Final = (
     *("ID-TAKEN", "INVALID-KEY", "type", "src", "dst", "payload", "msg", "sdp", "offer", "answer"),
     *("connectionId", "metadata", "label", "reliable", "serialization", "candidate", "data"),
     *("media", "binary", "binary-utf8", "json", "raw", "MsgPack", "alice", "bob", "close"),
+    *("hello", "pake", "confirm", "challenge", "response", "welcome", "refused", "versions"),
+    *("proof", "nonce", "hint", "methods", "pair", "secret", "generation", "entropy", "tag"),
     *("__peerData", "__proto__", "n", "total", "true", "false", "null", "\\ud800", "1e400"),
 )
 
@@ -44,6 +46,8 @@ def seeds(target: str) -> Iterator[tuple[str, bytes]]:
             yield from _requests()
         case "http_proxy":
             yield from _pages()
+        case "pairing":
+            yield from _contacts()
         case _:
             # Choices: some of each kind, and the fuzzer finds the rest.
             for first in range(8):
@@ -133,6 +137,23 @@ def _pages() -> Iterator[tuple[str, bytes]]:
         b"\n".join([b"5", b"{}", b'{"url":5}', post.replace(b"json", b"headers"), b"!\0"]),
     )
     yield "elsewhere", b"\n".join([get.replace(b"localhost", b"example.org"), b"!\0", get, answer])
+def _contacts() -> Iterator[tuple[str, bytes]]:
+    """First contacts that go well, or as far as a wrong code; and what else was written down."""
+    yield "well", b"@\n" * 4
+    yield "again and again", (b"@\n" * 4 + b"!\x02\x01\n") * 5
+    yield "by and by", (b"@\n@\n!\x01\0\n") * 3
+    recorded = json.loads((_DATA / "pairing-vectors.json").read_text("utf-8"))
+    said = recorded["firstContact"]["said"]
+    yield "replayed", "\n".join(said).encode()
+    for n, vector in enumerate(recorded["handshakes"]):
+        texts = [vector[name] for name in ("challenge", "response", "welcome")]
+        yield f"handshake-{n}", "\n".join(texts).encode()
+    for n, text in enumerate(said):
+        message = json.loads(text)
+        for member in message:
+            for value in _INSTEAD:
+                spoilt = json.dumps(message | {member: value})
+                yield f"{n}, {member}, {value}", ("@\n" * (n // 2) + spoilt).encode()
 
 
 def _lives() -> Iterator[tuple[str, bytes]]:

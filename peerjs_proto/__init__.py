@@ -27,6 +27,7 @@ from .errors import (
     RemoteProtocolError,
     ServerError,
     ServerUnavailable,
+    Unauthorized,
     UnsupportedValue,
 )
 from .limits import DEFAULT_LIMITS, Limits
@@ -63,6 +64,7 @@ __all__ = [
     "ServerError",
     "ServerUnavailable",
     "Session",
+    "Unauthorized",
     "UnsupportedValue",
     "commands",
     "events",

@@ -27,6 +27,7 @@ __all__ = [
     "RemoteProtocolError",
     "ServerError",
     "ServerUnavailable",
+    "Unauthorized",
     "UnsupportedValue",
 ]
 
@@ -113,6 +114,13 @@ class ConnectionClosed(PeerError):
     """The connection this was asked of has ended."""
 
     type = "connection-closed"
+
+
+class Unauthorized(PeerError):
+    """A proof of who somebody is was refused, was wrong, or did not come; the connection is closed.
+
+    PeerJS has no proofs, and no word for it.
+    """
 
 
 class IdTaken(PeerError):

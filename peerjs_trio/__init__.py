@@ -26,6 +26,7 @@ from peerjs_proto.errors import (
     RemoteProtocolError,
     ServerError,
     ServerUnavailable,
+    Unauthorized,
     UnsupportedValue,
 )
 from peerjs_proto.limits import Limits
@@ -75,6 +76,7 @@ __all__ = [
     "ServerUnavailable",
     "Session",
     "Stop",
+    "Unauthorized",
     "UnsupportedValue",
     "open_peer",
     "open_room",

@@ -56,6 +56,13 @@ ORDER = [
     "factory",
     "routing",
     "peer",
+    "proofs",
+    "pair_texts",
+    "handshake",
+    "pair_keys",
+    "pair_codes",
+    "pake",
+    "pairing",
     "server_io",
     "server_http",
     "admission",
@@ -93,7 +100,11 @@ APART = [
 ]
 
 # Of libraries the core has attrs, and where an extra brings one, one module for it.
-EXTRAS = {"msgpack_stream": {"msgpack"}, "testing._hypothesis": {"hypothesis"}}
+EXTRAS = {
+    "msgpack_stream": {"msgpack"},
+    "pake": {"spake2"},
+    "testing._hypothesis": {"hypothesis"},
+}
 
 # Libraries that may be named in these modules of peerjs_trio alone.
 CONFINED = {
