@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -13,6 +13,9 @@ from peerjs_trio.background import open_background
 from peerjs_trio.http.bridge import AsgiApp
 
 __all__ = ["open_lifespan"]
+
+_SHUTDOWN: Final = 10.0
+"Seconds for an application to shut down."
 
 _log = logging.getLogger("peerjs_trio.http")
 
@@ -33,10 +36,10 @@ async def open_lifespan(app: AsgiApp) -> AsyncGenerator[dict[str, Any]]:
     }
     async with open_background() as tasks:
         tasks.start_soon(lifespan.run, app, scope)
-        await lifespan.started.wait()
-        if lifespan.failure is not None:
-            raise RuntimeError(f"the application did not start: {lifespan.failure}")
         try:
+            await lifespan.started.wait()
+            if lifespan.failure is not None:
+                raise RuntimeError(f"the application did not start: {lifespan.failure}")
             yield state
         finally:
             with anyio.CancelScope(shield=True):
@@ -49,12 +52,15 @@ class _Lifespan:
         self.failure: str | None = None
         self._shutting = anyio.Event()
         self._over = anyio.Event()
+        self._shield = anyio.CancelScope(shield=True)
         self._asked = False
         self._is_up = False
 
     async def run(self, app: AsgiApp, scope: dict[str, Any]) -> None:
         try:
-            await app(scope, self._receive, self._send)
+            # Whoever cancels the block around us still wants the shutdown.
+            with self._shield:
+                await app(scope, self._receive, self._send)
         except Exception:
             if self._is_up:
                 _log.exception("the application's lifespan has failed")
@@ -65,9 +71,12 @@ class _Lifespan:
             self._over.set()
 
     async def stop(self) -> None:
+        """Shut it down, or cancel it where that takes too long."""
         self._shutting.set()
         if self._is_up:
-            await self._over.wait()
+            with anyio.move_on_after(_SHUTDOWN):
+                await self._over.wait()
+        self._shield.cancel()
 
     async def _receive(self) -> MutableMapping[str, Any]:
         if not self._asked:

@@ -91,7 +91,7 @@ class App:
             if message["text"] == "close, please":
                 await send({"type": "websocket.close", "code": 4001, "reason": "as you wish"})
             else:
-                await send(message | {"type": "websocket.send"})
+                await send({**message, "type": "websocket.send"})
         self.scopes.append(message)
 
 
