@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
@@ -122,13 +122,16 @@ class HttpSession:
 
     # --- for streams ----------------------------------------------------------------------
 
-    @contextmanager
-    def turn(self) -> Generator[HttpProtocol]:
+    def turn(self) -> HttpSession:
         """Call inputs of the core in this block; what they cause is told when it ends."""
-        try:
-            yield self._core
-        finally:
-            self._settle()
+        return self
+
+    # Not a generator, as with the peer's driver: this is on the way of every frame.
+    def __enter__(self) -> HttpProtocol:
+        return self._core
+
+    def __exit__(self, *_: object) -> None:
+        self._settle()
 
     def is_drained(self, number: int) -> bool:
         """Whether all that was given to this stream is out."""
