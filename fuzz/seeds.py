@@ -137,6 +137,8 @@ def _pages() -> Iterator[tuple[str, bytes]]:
         b"\n".join([b"5", b"{}", b'{"url":5}', post.replace(b"json", b"headers"), b"!\0"]),
     )
     yield "elsewhere", b"\n".join([get.replace(b"localhost", b"example.org"), b"!\0", get, answer])
+
+
 def _contacts() -> Iterator[tuple[str, bytes]]:
     """First contacts that go well, or as far as a wrong code; and what else was written down."""
     yield "well", b"@\n" * 4

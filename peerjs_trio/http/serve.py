@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -47,9 +47,11 @@ class ServeLimits:
     requests_per_peer: int = 100
     "The same of one peer id, over all its connections."
     connections: int = 256
-    "At once; more are closed."
+    "At once. For one more the one is closed that has been idle for longest, if one is."
     connections_per_peer: int = 16
     "The same of one peer id: a page dials one."
+    hello_timeout: float = 20.0
+    "For a peer to say the first word of the protocol."
     proof_timeout: float = 20.0
     "For a peer to prove who it is."
     stall_timeout: float = 60.0
@@ -125,30 +127,52 @@ class _Service:
         self._secret = secret
         self._pairings = pairings
         self._limits = limits
-        self._connections: Counter[str] = Counter()
+        self._visits: Counter[str] = Counter()
+        "Connections by peer."
+        self._idle: dict[_Visit, None] = {}
+        "Those with no request under way, the longest first."
         self._requests: Counter[str] = Counter()
 
     async def take(self, connection: DataConnection) -> None:
         """Answer what comes over one connection, until it is over. Never raises."""
-        peer, limits = connection.peer, self._limits
-        with _counted(self._connections, peer):
+        visit, peer = _Visit(connection), connection.peer
+        with _counted(self._visits, peer):
             try:
-                if self._connections.total() > limits.connections:
-                    _log.warning("closed a connection of %s: there are too many", peer)
-                elif self._connections[peer] > limits.connections_per_peer:
-                    _log.warning("closed a connection of %s: it has too many", peer)
-                elif connection.label == AMBIANIC_LABEL:
-                    await self._take_ambianic(connection)
+                if self._has_place(peer):
+                    self._idle[visit] = None
+                    with visit.scope:
+                        if connection.label == AMBIANIC_LABEL:
+                            await self._take_ambianic(connection)
+                        else:
+                            await self._take_ours(visit)
                 else:
-                    await self._take_ours(connection)
+                    _log.warning("closed a connection of %s: there are too many", peer)
             except TimeoutError:
-                _log.info("no HTTP for %s: it did not prove in time who it is", peer)
+                _log.info("no HTTP for %s: it did not say in time who it is", peer)
             except PeerError as error:
                 _log.info("no HTTP for %s: %s", peer, error)
             finally:
+                self._idle.pop(visit, None)
                 await connection.aclose()
 
-    async def _take_ours(self, connection: DataConnection) -> None:
+    def _has_place(self, peer: str) -> bool:
+        """Whether one more connection can stay; one that is idle may have to go for it."""
+        if self._visits[peer] > self._limits.connections_per_peer:
+            leaving = (v for v in self._idle if v.connection.peer == peer)
+        elif self._visits.total() > self._limits.connections:
+            leaving = (v for v in self._idle)
+        else:
+            return True
+        longest = next(leaving, None)
+        if longest is None:
+            return False
+        _log.info("closed an idle connection of %s for another's", longest.connection.peer)
+        del self._idle[longest]
+        longest.scope.cancel()
+        return True
+
+    async def _take_ours(self, visit: _Visit) -> None:
+        connection = visit.connection
         remote: Remote = {"peer": connection.peer, "pair": None}
         if self._secret is not None or self._pairings is not None:
             from peerjs_trio.pairing import verify
@@ -156,12 +180,14 @@ class _Service:
             with anyio.fail_after(self._limits.proof_timeout):
                 who = await verify(connection, secret=self._secret, pairings=self._pairings)
             remote["pair"] = who.name
-        async with (
-            open_session(connection, client=False, limits=self._limits.http) as session,
-            anyio.create_task_group() as tasks,
-        ):
-            async for stream in session.incoming():
-                tasks.start_soon(self._answer, session, stream, remote)
+        async with open_session(connection, client=False, limits=self._limits.http) as session:
+            with anyio.fail_after(self._limits.hello_timeout):
+                await session.wait_ready()
+            async with anyio.create_task_group() as tasks:
+                async for stream in session.incoming():
+                    self._idle.pop(visit, None)
+                    visit.requests += 1
+                    tasks.start_soon(self._answer, visit, session, stream, remote)
 
     async def _take_ambianic(self, connection: DataConnection) -> None:
         from peerjs_trio.http.ambianic import serve_ambianic
@@ -174,8 +200,10 @@ class _Service:
             base_url=self._base_url,
         )
 
-    async def _answer(self, session: HttpSession, stream: Stream, remote: Remote) -> None:
-        peer, limits = session.connection.peer, self._limits
+    async def _answer(
+        self, visit: _Visit, session: HttpSession, stream: Stream, remote: Remote
+    ) -> None:
+        peer, limits = visit.connection.peer, self._limits
         with _counted(self._requests, peer):
             try:
                 if (
@@ -183,7 +211,7 @@ class _Service:
                     or self._requests[peer] > limits.requests_per_peer
                 ):
                     await refuse(stream, 503, "too many requests at once")
-                elif await self._is_allowed(session.connection, stream.head):
+                elif await self._is_allowed(visit.connection, stream.head):
                     await answer(
                         stream, self._app, remote, self._state, stall_timeout=limits.stall_timeout
                     )
@@ -193,16 +221,28 @@ class _Service:
                 _log.debug("a request of %s has ended: %s", peer, error)
             except Exception:
                 _log.exception("authorize has failed")
-                with anyio.move_on_after(limits.stall_timeout):
+                with anyio.move_on_after(limits.stall_timeout), suppress(PeerError):
                     await refuse(stream, 500, "the server cannot say whether you may ask for this")
             finally:
                 session.release(stream)
+                visit.requests -= 1
+                if not visit.requests:
+                    self._idle[visit] = None
 
     async def _is_allowed(self, connection: DataConnection, head: RequestHead) -> bool:
         if self._authorize is None:
             return True
         allowed = self._authorize(connection.peer, connection.metadata, head)
         return bool(await allowed if inspect.isawaitable(allowed) else allowed)
+
+
+@attrs.define(eq=False)
+class _Visit:
+    """One connection that is answered."""
+
+    connection: DataConnection
+    scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope)
+    requests: int = 0
 
 
 @contextmanager

@@ -78,6 +78,7 @@ class HttpSession:
         self._frames = Event()
         "There may be frames to send."
         self._failed = False
+        self._ready = Event()
         self._gone = Event()
 
     @property
@@ -115,6 +116,10 @@ class HttpSession:
         """A server is done with a request, whatever became of it."""
         with self.turn() as core:
             core.release(stream.number)
+
+    async def wait_ready(self) -> None:
+        """Returns when the far side has said its first word, or the connection is over."""
+        await self._ready.wait()
 
     async def wait_closed(self) -> None:
         """Returns when the connection is over."""
@@ -155,6 +160,7 @@ class HttpSession:
         finally:
             with self.turn() as core:
                 core.connection_lost(error)
+            self._ready.set()
             self._gone.set()
             self._incoming.end()
             self._wake_requests()
@@ -207,6 +213,7 @@ class HttpSession:
     def _deliver(self, event: HttpEvent, touched: set[int]) -> None:
         match event:
             case Ready(agent):
+                self._ready.set()
                 _log.debug("%s speaks HTTP: %s", self.connection.peer, agent)
             case GoingAway(code, reason):
                 _log.debug("%s takes no more requests: %d %s", self.connection.peer, code, reason)

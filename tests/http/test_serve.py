@@ -31,9 +31,10 @@ class Device:
 
     alice: Peer
     bob: Peer
+    mallory: Peer
 
-    async def dial(self) -> DataConnection:
-        return await self.alice.connect(
+    async def dial(self, who: Peer | None = None) -> DataConnection:
+        return await (who or self.alice).connect(
             "bob", label="peerjs-http", serialization="raw", reliable=True
         )
 
@@ -54,9 +55,14 @@ async def device(network: FakeNetwork, app: Any, **options: Any) -> AsyncIterato
     join = partial(
         open_peer, server="http://127.0.0.1:9000/", transport=network, engine=network.engine
     )
-    async with join("alice") as alice, join("bob") as bob, anyio.create_task_group() as tasks:
+    async with (
+        join("alice") as alice,
+        join("bob") as bob,
+        join("mallory") as mallory,
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(partial(serve, bob, app, authorize=allow, **options))
-        yield Device(alice, bob)
+        yield Device(alice, bob, mallory)
         tasks.cancel_scope.cancel()
 
 
@@ -93,7 +99,7 @@ async def test_a_websocket_may_be_silent(network: FakeNetwork) -> None:
     async with device(network, App()) as it, it.session() as session:
         stream = await websocket(session, "/ws")
         await stream.response()
-        await trio.sleep(10_000)
+        await trio.sleep(600)
         await stream.send_message("still there")
         assert await stream.receive_message() == "still there"
 
@@ -115,13 +121,27 @@ async def test_one_peer_cannot_take_the_places_of_all(network: FakeNetwork) -> N
 
 
 async def test_all_together_have_a_number_of_connections(network: FakeNetwork) -> None:
+    app = App()
     async with (
-        device(network, App(), limits=ServeLimits(connections=1)) as it,
+        device(network, app, limits=ServeLimits(connections=1)) as it,
         it.session() as session,
     ):
+        await session.request(RequestHead("GET", "/never"), end=True)
+        await app.waiting.wait()
         second = await it.dial()
         assert [message async for message in second] == []  # it was closed
         assert (await get(session, "/echo"))[0] == 201
+
+
+async def test_an_idle_connection_makes_room_for_another(network: FakeNetwork) -> None:
+    async with (
+        device(network, App(), limits=ServeLimits(connections=1)) as it,
+        it.session() as first,
+    ):
+        assert (await get(first, "/echo"))[0] == 201
+        async with it.session() as second:
+            await first.wait_closed()
+            assert (await get(second, "/echo"))[0] == 201
 
 
 async def test_other_connections_stay_with_the_application(network: FakeNetwork) -> None:
