@@ -74,7 +74,8 @@ async def serve(
     """Answer the HTTP requests of remote peers, until cancelled.
 
     :param target: what answers. A base URL, such as ``"http://127.0.0.1:8778/api/"``: requests go
-        there, and nowhere else. Or an ASGI application, called directly.
+        there, and nowhere else. Or an ASGI application, called directly; one is
+        :class:`~peerjs_trio.http.upstream.Upstream`, for a base URL with limits of your own.
     :param authorize: asked for each request, sync or async; what it refuses is answered with 403.
     :param secret: only peers that prove to know it are answered: 16 letters or more.
     :param pairings: only peers that are paired are answered. With a secret too: either will do.
@@ -89,7 +90,8 @@ async def serve(
     if authorize is None and secret is None and pairings is None:
         raise LocalProtocolError("say who may use it: authorize=, secret= or pairings=")
     async with _open_target(target) as (app, state), anyio.create_task_group() as tasks:
-        base_url = target if isinstance(target, str) else None
+        # An Upstream has one as well; httpx is not needed to see that.
+        base_url = target if isinstance(target, str) else getattr(target, "base_url", None)
         service = _Service(app, state, base_url, authorize, secret, pairings, limits)
         async for connection in peer.incoming_connections(HTTP_LABEL, AMBIANIC_LABEL):
             tasks.start_soon(service.take, connection)

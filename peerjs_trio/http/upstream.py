@@ -106,6 +106,11 @@ class Upstream:
             "pool": limits.connect_timeout,
         }
 
+    @property
+    def base_url(self) -> str:
+        """What it was made with, with a slash at its end."""
+        return self.fence.url
+
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
         return self
@@ -153,6 +158,9 @@ class Upstream:
                         await self._pass_back(response, parts, outgoing, send)
             except ClientGone:
                 pass
+            except BrokenResponse as error:
+                _log.warning("%s: %s", self.fence.url, error)
+                failure = error
             except Exception as error:  # a nursery would make a group of it
                 failure = error
             nursery.cancel_scope.cancel()

@@ -9,6 +9,7 @@ from typing import Final
 import httpx
 import trio
 
+from peerjs_proto.errors import RemoteProtocolError
 from peerjs_proto.fence import RequestRefused
 
 from .upstream_request import Receive, UpstreamLimits, in_time
@@ -19,7 +20,7 @@ _CLOSE_TIMEOUT: Final = 2.0
 "Seconds for a connection to close, with TLS's goodbye."
 
 
-class BrokenResponse(Exception):
+class BrokenResponse(RemoteProtocolError):
     """A response that has begun and will not be whole. The text says why."""
 
 

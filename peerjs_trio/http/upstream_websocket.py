@@ -193,16 +193,20 @@ class _Passage:
         """Close it for the client, once."""
         if not self._closed:
             self._closed = True
-            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+            close = {"type": "websocket.close", "code": _valid(code), "reason": reason}
+            await self._send(close)
+
+
+def _valid(code: int) -> int:
+    return code if 1000 <= code <= 4999 else _WRONG
 
 
 async def _close_server(
     connection: trio_websocket.WebSocketConnection, code: int, reason: str
 ) -> None:
-    if code == _NO_STATUS:
-        code = wsproto.frame_protocol.CloseReason.NO_STATUS_RCVD  # the object counts, not its value
-    elif not 1000 <= code <= 4999:
-        code = _WRONG
+    # To wsproto the object counts, not its value.
+    no_status = wsproto.frame_protocol.CloseReason.NO_STATUS_RCVD
+    code = no_status if code == _NO_STATUS else _valid(code)
     with trio.move_on_after(_CLOSE_TIMEOUT):
         await connection.aclose(code, reason or None)
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 import trio
+from hypothesis import given, settings
 
 from fuzz.fence import readings
+from peerjs_proto.fence import Fence, RequestRefused
 from peerjs_trio.http.upstream import Upstream
 from peerjs_trio.http.upstream_request import UpstreamLimits
 from tests.http.asking import ask, open_websocket
 from tests.http.attacks_document import DOCUMENT, with_tables
 from tests.http.device import Device, open_device, open_socket_server
 from tests.http.fence_attacks import ATTACKS, REQUEST_BYTES, SECTIONS, Attack
+from tests.proto.test_fence import requests
 
 
 @attrs.frozen
@@ -112,3 +116,19 @@ def test_the_document_has_every_attack() -> None:
     assert document == with_tables(document), "python -m tests.http.attacks_document"
     titles = {section.partition("\n")[0] for section in document.split("\n## ")[1:]}
     assert set(SECTIONS) <= titles
+
+
+# --- as others read URLs ------------------------------------------------------------------------
+
+FENCE = Fence.parse("http://127.0.0.1:8778/api/")
+
+
+@settings(max_examples=500)
+@given(requests)
+def test_httpx_reads_what_passes_as_we_do(asked: str) -> None:
+    with suppress(RequestRefused):
+        url = httpx.URL(FENCE.url_for(f"/{asked}".encode("utf-8", "surrogatepass")))
+        assert (url.scheme, url.host, url.port, url.userinfo) == ("http", "127.0.0.1", 8778, b"")
+        assert url.raw_path.startswith(b"/api/")
+        # It resolves dots, where there are any.
+        assert url.join("").raw_path.startswith(b"/api/")
