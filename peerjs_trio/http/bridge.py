@@ -166,6 +166,7 @@ class _WebSocket(_Exchange):
         super().__init__(stream, stall_timeout)
         self._announced = False
         self._accepted = False
+        self._opened = anyio.Event()
         self._answered = False
         "It was refused with a response of its own, which is whole."
 
@@ -184,8 +185,7 @@ class _WebSocket(_Exchange):
         if not self._announced:
             self._announced = True
             return {"type": "websocket.connect"}
-        if not self._accepted:
-            await self._stream.wait_reset()
+        if not await self._is_accepted():
             return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
         try:
             value = await self._stream.receive_message()
@@ -206,6 +206,7 @@ class _WebSocket(_Exchange):
                 head = ResponseHead(101, headers)
                 self._started = self._accepted = True
                 await self._stream.respond(head)
+                self._opened.set()
             case "websocket.send" if self._accepted:
                 text = message.get("text")
                 value = message["bytes"] if text is None else text
@@ -225,6 +226,20 @@ class _WebSocket(_Exchange):
                 await self.out(self._stream.send(body, end=self._answered))
             case other:
                 raise RuntimeError(f"the application sent {other!r} out of turn")
+
+    async def _is_accepted(self) -> bool:
+        """Once it is; False where its asker is gone before. An application may ask at any time."""
+        async with anyio.create_task_group() as tasks:
+
+            async def stop_when_reset() -> None:
+                await self._stream.wait_reset()
+                tasks.cancel_scope.cancel()
+
+            if not self._opened.is_set():
+                tasks.start_soon(stop_when_reset)
+                await self._opened.wait()
+                tasks.cancel_scope.cancel()
+        return self._opened.is_set()
 
     async def finish(self) -> None:
         with suppress(PeerError):
