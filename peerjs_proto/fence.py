@@ -189,8 +189,8 @@ def _check_path(path: bytes) -> None:
 
 def _is_dots(segment: bytes) -> bool:
     """Whether some server takes a segment, decoded so far, for ``.`` or ``..``."""
-    # Java's servers drop what follows a semicolon, Windows dots and spaces at the end.
-    name = segment.partition(b";")[0].decode("utf-8", "replace")
     # NFKC has other dots and slashes as these: what normalizes file names may do it too late.
-    parts = re.split(r"[/\\]", unicodedata.normalize("NFKC", name))
+    text = unicodedata.normalize("NFKC", segment.decode("utf-8", "replace"))
+    # Java's servers drop what follows a semicolon, Windows dots and spaces at the end.
+    parts = (part.partition(";")[0] for part in re.split(r"[/\\]", text))
     return any(part.strip(" .") == "" and "." in part for part in parts)

@@ -9,6 +9,7 @@ import pytest
 
 from peerjs_proto import commands, events
 from peerjs_proto.errors import UnsupportedValue
+from peerjs_proto.fence import Fence, RequestRefused
 from peerjs_proto.limits import Limits
 from peerjs_proto.peer import PeerProtocol
 from peerjs_proto.testing.world import ENDPOINT
@@ -87,3 +88,9 @@ def test_where_no_early_candidate_is_kept_nothing_is() -> None:
         assert isinstance(event, events.SignalingRefused)
     # An empty list stayed for every id ever named; nothing but memory shows it.
     assert not core._connections._early
+
+
+def test_a_way_up_behind_a_semicolon_and_a_fullwidth_slash() -> None:
+    # The semicolon ends a segment's name only after the slash has become one.
+    with pytest.raises(RequestRefused, match="dots"):
+        Fence.parse("http://127.0.0.1/api/").target(b"/%3b..%EF%BC%8F..%3b/x")
