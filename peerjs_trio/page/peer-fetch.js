@@ -165,36 +165,99 @@ async function upload(stream, body) {
   }
 }
 
-/** @param {Exchange} exchange @param {string} method @param {URL} url @param {boolean} redirected */
+/**
+ * @param {Exchange} exchange @param {string} method @param {URL} url @param {boolean} redirected
+ */
 async function respond(exchange, method, url, redirected) {
   const { status, headers } = await exchange.head.promise;
   let body = null;
   if (method === "HEAD" || NO_BODY.has(status)) exchange.drain();
   else {
-    // Nothing is read ahead: what a page does not read stays with the server.
-    body = new ReadableStream(
-      {
-        async pull(controller) {
-          const part = await exchange.read();
-          if (part) controller.enqueue(part);
-          else controller.close();
-        },
-        cancel: () => exchange.stream.reset(CANCELLED),
+    const source = {
+      /** @param {ReadableStreamDefaultController} controller */
+      async pull(controller) {
+        const part = await exchange.read();
+        if (part) controller.enqueue(part);
+        else controller.close();
       },
-      { highWaterMark: 0 },
-    );
-    abandoned.register(body, exchange.stream);
+      cancel: () => exchange.stream.reset(CANCELLED),
+    };
+    // Nothing is read ahead: what a page does not read stays with the server.
+    body = new ReadableStream(source, { highWaterMark: 0 });
+    abandoned.register(source, exchange.stream);
   }
-  const response = new Response(body, { status, headers });
   url.hash = "";
-  Object.defineProperty(response, "url", { value: url.href });
-  return Object.defineProperty(response, "redirected", { value: redirected });
+  return new PeerResponse(body, { status, headers }, { exchange, url: url.href, redirected });
 }
 
-// A page often looks at the status alone. What it has forgotten must not hold a place for ever.
+// A page often looks at the status alone: what it has forgotten must not hold a place for ever.
+// Not the stream itself is watched, but what it reads from: a reader keeps that alive, and no more.
 const abandoned = new FinalizationRegistry(
-  /** @param {Stream} stream */ (stream) => stream.reset(CANCELLED),
+  /** @param {Stream} stream */ (stream) => stream.whole || stream.reset(CANCELLED),
 );
+
+/** A Response that knows where it is from, and why its body broke off. */
+class PeerResponse extends Response {
+  #facts;
+
+  /**
+   * @param {ReadableStream | null} body @param {ResponseInit} init
+   * @param {{ exchange: Exchange, url: string, redirected: boolean }} facts
+   */
+  constructor(body, init, facts) {
+    super(body, init);
+    this.#facts = facts;
+  }
+
+  get url() {
+    return this.#facts.url;
+  }
+
+  get redirected() {
+    return this.#facts.redirected;
+  }
+
+  clone() {
+    const { body, status, headers } = super.clone();
+    return new PeerResponse(body, { status, headers }, this.#facts);
+  }
+
+  arrayBuffer() {
+    return this.#read(super.arrayBuffer());
+  }
+
+  blob() {
+    return this.#read(super.blob());
+  }
+
+  bytes() {
+    return this.#read(super.bytes());
+  }
+
+  formData() {
+    return this.#read(super.formData());
+  }
+
+  json() {
+    return this.#read(super.json());
+  }
+
+  text() {
+    return this.#read(super.text());
+  }
+
+  /**
+   * Browsers have one error for all that befalls a stream.
+   * @template T @param {Promise<T>} value
+   */
+  async #read(value) {
+    try {
+      return await value;
+    } catch (error) {
+      throw this.#facts.exchange.error ?? error;
+    }
+  }
+}
 
 /** A request that is under way, and its response. @implements {Sink} */
 class Exchange {
@@ -204,8 +267,8 @@ class Exchange {
   /** @type {Uint8Array<ArrayBuffer>[]} */
   #parts = [];
   #whole = false;
-  /** @type {{ error: unknown } | null} */
-  #broken = null;
+  /** @type {unknown} */
+  #broken;
   #arrived = new Signal();
 
   /**
@@ -221,14 +284,19 @@ class Exchange {
     });
   }
 
+  /** Why it broke off, or was given up. */
+  get error() {
+    return this.#signal?.aborted ? this.#signal.reason : this.#broken;
+  }
+
   /** The next part of the body; undefined at its end. */
   async read() {
     for (;;) {
-      this.#signal?.throwIfAborted();
+      this.#signal?.throwIfAborted(); // though all has come
       const part = this.#parts.shift();
       if (part) this.stream.consumed(part.length + COST);
       if (part || this.#whole) return part;
-      if (this.#broken) throw this.#broken.error;
+      if (this.#broken !== undefined) throw this.#broken;
       await this.#arrived.wait();
     }
   }
@@ -257,7 +325,7 @@ class Exchange {
 
   /** @param {unknown} error */
   ended(error) {
-    this.#broken = { error };
+    this.#broken = error;
     this.head.reject(error);
     this.#arrived.set();
   }

@@ -1,8 +1,8 @@
 // One connection: its frames, the streams that share it, its beginning and its end.
 
 import {
-  CLOSING, FRAME, GOAWAY, GOAWAYS, HEAD, HELLO, MESSAGE, MORE, DATA, END, NOTHING, OVERLOAD, PROTOCOL,
-  REQUEST, RESPONSE, TEXT, VERSION, WINDOW, Violation,
+  CLOSING, DATA, END, FRAME, GOAWAY, GOAWAYS, HEAD, HELLO, MESSAGE, MORE, NOTHING, OVERLOAD,
+  PROTOCOL, REQUEST, RESPONSE, TEXT, VERSION, WINDOW, Violation,
   coded, decodeHello, decoded, encoder, failure, joined, numberAt, word,
 } from "./peer-frames.js";
 import { Signal } from "./peer-stream.js";
@@ -29,7 +29,7 @@ import { Signal } from "./peer-stream.js";
  * @typedef {object} Options
  * @property {(channel: AuthenticationChannel) => Promise<unknown>} [authenticate]
  *   Called where the server wants to know who this is; peer-pair.js makes such functions.
- * @property {number} [timeout] Milliseconds until the connection must be ready; 30,000 if not given.
+ * @property {number} [timeout] Milliseconds until the connection must be ready: 30,000.
  *
  * @typedef {import("./peer-frames.js").Cause} Cause
  * @typedef {import("./peer-stream.js").Stream} Stream
@@ -72,8 +72,8 @@ export class Session {
 
   /** @param {DataConnection} conn @param {Options} options */
   constructor(conn, options) {
-    const channel = conn.dataChannel;
-    if (conn.label !== "peerjs-http" || conn.serialization !== "raw" || channel?.ordered === false) {
+    const { label, serialization, dataChannel: channel } = conn ?? {};
+    if (label !== "peerjs-http" || serialization !== "raw" || channel?.ordered === false) {
       throw new TypeError(
         "peerFetch needs peerjs 1.5 or newer, and a connection made with " +
           '{ label: "peerjs-http", serialization: "raw", reliable: true }',
@@ -104,7 +104,10 @@ export class Session {
     return (this.#conn.dataChannel?.bufferedAmount ?? 0) < ROOM;
   }
 
-  /** @param {number} type @param {number} stream @param {Iterable<number>} fixed @param {Uint8Array} [rest] */
+  /**
+   * A frame, at once. @param {number} type @param {number} stream
+   * @param {number[]} fixed @param {Uint8Array} [rest]
+   */
   send(type, stream, fixed, rest = NOTHING) {
     if (this.#ended) return;
     const bytes = Uint8Array.from([type, ...word(stream), ...fixed]);

@@ -1,7 +1,8 @@
 // One request of a connection: its number, its credit both ways, and its end.
 
 import {
-  CLOSE, COST, CREDIT, DATA, DONE, END, MORE, RESET, RESETS, RESPONSE, TEXT, WINDOW, Violation,
+  CANCELLED, CLOSE, COST, CREDIT, DATA, DONE, END, MORE, RESET, RESETS, RESPONSE, TEXT, WINDOW,
+  Violation,
   coded, decodeHead, decoded, encoder, failure, numberAt, word,
 } from "./peer-frames.js";
 
@@ -18,6 +19,7 @@ import {
 
 export class Stream {
   number = 0; // until there is a place for it
+  whole = false; // whether END has come
   #session;
   #sink;
   #websocket;
@@ -25,7 +27,6 @@ export class Stream {
   #sent; // whether END or CLOSE has been
   #responded = false;
   #accepted = false; // as a WebSocket
-  #whole = false; // whether END has come
   #credit = 0; // what may be sent
   #left = WINDOW; // what the server may send
   #owed = 0; // of what was taken, what it has not been told of
@@ -64,7 +65,8 @@ export class Stream {
 
   /**
    * Send all of it as the server gives credit and the channel has room; false where it is over.
-   * @param {Uint8Array} bytes @param {number} [flags] @param {number} [before] Before the last frame.
+   * @param {Uint8Array} bytes @param {number} [flags] Of the last frame.
+   * @param {number} [before] Flags of those before it.
    */
   async write(bytes, flags = 0, before = 0) {
     let at = 0;
@@ -93,7 +95,7 @@ export class Stream {
   /** The page has taken what cost this. @param {number} cost */
   consumed(cost) {
     this.#owed += cost;
-    if (this.over.aborted || this.#whole || this.#owed * 2 < WINDOW) return;
+    if (this.over.aborted || this.whole || this.#owed * 2 < WINDOW) return;
     this.#send(CREDIT, word(this.#owed));
     this.#left += this.#owed;
     this.#owed = 0;
@@ -102,7 +104,9 @@ export class Stream {
   /** Give it up. @param {number} code @param {unknown} [error] What whoever waits is told. */
   reset(code, error = failure(RESETS[code] ?? "", "the request was given up")) {
     if (this.over.aborted) return;
-    if (this.number) this.#send(RESET, coded(code, error instanceof Error ? error.message : ""));
+    // What goes on in the page is no business of the server's; what it did wrong is.
+    const reason = code !== CANCELLED && error instanceof Error ? error.message : "";
+    if (this.number) this.#send(RESET, coded(code, reason));
     this.end(error);
   }
 
@@ -128,7 +132,7 @@ export class Stream {
       const { code, reason } = decoded(payload);
       const name = RESETS[code] ?? String(code);
       this.end(
-        code === DONE && this.#whole ? undefined
+        code === DONE && this.whole ? undefined
         : failure(name, `the server reset the request: ${reason || name}`, reason),
       );
     } else {
@@ -153,19 +157,19 @@ export class Stream {
     if (this.#accepted && (flags || !this.#websocket)) {
       throw new Violation("a WebSocket that no request has asked for");
     }
-    this.#whole = flags === END;
-    this.#sink.responded(head, this.#whole);
+    this.whole = flags === END;
+    this.#sink.responded(head, this.whole);
     this.#finish(this.#sent || (this.#websocket && !this.#accepted));
   }
 
   /** @param {number} flags @param {Uint8Array<ArrayBuffer>} payload */
   #receiveData(flags, payload) {
-    if (!this.#responded || this.#whole) throw new Violation("DATA where none can be");
+    if (!this.#responded || this.whole) throw new Violation("DATA where none can be");
     if (flags & (this.#accepted ? END : TEXT | MORE)) throw new Violation("flags of another kind");
     if (payload.length || this.#accepted) this.#left -= payload.length + COST;
     else if (!flags) throw new Violation("a part of a body without a byte in it");
     if (this.#left < 0) throw new Violation("more was sent than there was credit for");
-    this.#whole = (flags & END) !== 0;
+    this.whole = (flags & END) !== 0;
     this.#sink.data(payload, flags);
     this.#finish(this.#sent);
   }
@@ -173,7 +177,7 @@ export class Stream {
   /** One direction may have ended. @param {boolean} sent */
   #finish(sent) {
     this.#sent = sent;
-    if (sent && this.#whole) this.end();
+    if (sent && this.whole) this.end();
   }
 
   /** @param {number} least */

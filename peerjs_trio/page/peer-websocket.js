@@ -12,7 +12,8 @@ import { Stream } from "./peer-stream.js";
  * @typedef {import("./peer-stream.js").Sink} Sink
  */
 
-export const BASE = "http://peer.invalid/"; // a host that no path leads to; the server's apps see it too
+// No host of anybody's. What is behind the server may see it as its own.
+export const BASE = "http://peer.invalid/";
 
 /** Like the browser's WebSocket. @implements {Sink} */
 export class PeerWebSocket extends EventTarget {

@@ -139,6 +139,10 @@ class Page:
         permissions = {"permissions": ["audioCapture", "videoCapture"]}
         await self._command("Browser.grantPermissions", permissions)
 
+    async def collect_garbage(self) -> None:
+        """Throw away all that the page can reach no more."""
+        await self._command("HeapProfiler.collectGarbage")
+
     # --- the protocol ---------------------------------------------------------------------
 
     async def _create(self) -> None:

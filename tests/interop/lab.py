@@ -14,7 +14,7 @@ from tests.interop.chromium import Browser
 from tests.interop.devtools import Page, open_page
 from tests.interop.values import UNDEFINED, Digest, Made, Numbered, decode, encode
 
-__all__ = ["Collected", "Handle", "Lab", "Line", "open_lab"]
+__all__ = ["Collected", "Handle", "Lab", "Line", "address", "open_lab"]
 
 
 @asynccontextmanager
@@ -32,12 +32,12 @@ class Lab:
 
     async def open(self, server: str, *, id: str | None = None, key: str = "peerjs") -> str:
         """Make the Peer and wait until the server has it; a failure is a JavaScriptError."""
-        opened: str = await self.page.call("lab.open", id, _address(server) | {"key": key})
+        opened: str = await self.page.call("lab.open", id, address(server) | {"key": key})
         return opened
 
     async def start(self, server: str, *, id: str | None = None, **options: Any) -> None:
         """Make the Peer, and no more; :meth:`heard` tells what comes of it."""
-        await self.page.call("lab.start", id, _address(server) | options)
+        await self.page.call("lab.start", id, address(server) | options)
 
     async def heard(self, what: str, *, within: float) -> str | None:
         """Wait for an event of the Peer: its detail, such as an error's type, or the empty string.
@@ -182,7 +182,8 @@ class Collected:
         return cls(count, count, True, [])
 
 
-def _address(server: str) -> dict[str, Any]:
+def address(server: str) -> dict[str, Any]:
+    """Of a PeerServer's URL, as peerjs.js's Peer takes it."""
     url = urlsplit(server)
     secure = url.scheme == "https"
     return {"host": url.hostname, "port": url.port, "path": url.path, "secure": secure}

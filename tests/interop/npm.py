@@ -22,6 +22,8 @@ PINS: Final = (
     "peerjs-1.5.0@npm:peerjs@1.5.0",
     "peerjs-2.0@npm:peerjs@2.0.0-beta.3",
     "peer-0.6@npm:peer@0.6.1",
+    # Checks the JSDoc of our modules for pages.
+    "typescript@5.9.3",
 )
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]

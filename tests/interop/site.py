@@ -16,6 +16,7 @@ from typing import Any, Final
 __all__ = ["serve_site"]
 
 _PAGE: Final = Path(__file__).with_name("page")
+_MODULES: Final = Path(__file__).parents[2] / "peerjs_trio" / "page"
 
 
 @contextmanager
@@ -33,18 +34,19 @@ def serve_site(node_modules: Path) -> Iterator[str]:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """``/npm/…`` is node_modules, everything else the page's own directory."""
+    """``/npm/…`` is node_modules, ``/page/…`` our modules, the rest the test page's directory."""
 
     def __init__(self, *args: Any, node_modules: Path) -> None:
-        self._node_modules = node_modules
+        self._elsewhere = {"/npm/": node_modules, "/page/": _MODULES}
         super().__init__(*args, directory=str(_PAGE))
 
     def translate_path(self, path: str) -> str:
-        if not path.startswith("/npm/"):
-            return super().translate_path(path)
-        # The parent's own check against ".." serves for both roots.
-        self.directory = str(self._node_modules)
-        return super().translate_path(path.removeprefix("/npm"))
+        for prefix, directory in self._elsewhere.items():
+            if path.startswith(prefix):
+                # The parent's own check against ".." serves for all roots.
+                self.directory = str(directory)
+                return super().translate_path(path.removeprefix(prefix.rstrip("/")))
+        return super().translate_path(path)
 
     def guess_type(self, path: Any) -> str:
         # What .mjs is called depends on the machine's tables, and a module needs it right.
