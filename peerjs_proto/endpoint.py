@@ -12,12 +12,16 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 
+from .addresses import network_of
 from .errors import InvalidId
 
-__all__ = ["CLOUD", "DEFAULT_KEY", "PROTOCOL_VERSION", "Endpoint", "validate_id"]
+__all__ = ["CLOUD", "DEFAULT_KEY", "LAN", "PROTOCOL_VERSION", "Endpoint", "validate_id"]
 
 CLOUD: Final = "https://0.peerjs.com/"
 "The public PeerServer of the PeerJS project."
+
+LAN: Final = "lan"
+"In the place of a URL: whatever PeerServer announces itself on the local network."
 
 DEFAULT_KEY: Final = "peerjs"
 
@@ -85,9 +89,13 @@ class Endpoint:
         return f"{self._origin('http')}{self.path}"
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether it is on this machine, by the look of its name."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+    def is_local(self) -> bool:
+        """Whether it is on this machine or a private network, by the look of its host.
+
+        Whoever reaches such a server is on the same network, or one that leads there.
+        """
+        host = self.host.rstrip(".")
+        return network_of(host) == "private" or host == "localhost" or host.endswith(".local")
 
     def id_url(self) -> str:
         """GET gives a fresh id."""

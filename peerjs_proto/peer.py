@@ -74,9 +74,7 @@ class PeerProtocol:
         reconnect: Reconnect | None = None,
         random: Callable[[], float] | None = None,
     ) -> None:
-        endpoints = [endpoint] if isinstance(endpoint, Endpoint) else list(endpoint)
-        if not endpoints:
-            raise LocalProtocolError("a peer needs a server, or several")
+        endpoints = _several(endpoint)
         if reconnect is not None and random is None:
             raise LocalProtocolError("reconnect needs random, or all peers come back at once")
         self._limits = limits
@@ -165,6 +163,14 @@ class PeerProtocol:
         ``start`` and after ``shut_down``.
         """
         self._session.reconnect(now)
+
+    def move(self, endpoint: Endpoint | Sequence[Endpoint]) -> None:
+        """From the next attempt to register on, this is the server, or these.
+
+        Nothing is attempted sooner for it, and a registration that there is stays. Raises
+        LocalProtocolError for no server at all.
+        """
+        self._session.move(_several(endpoint))
 
     def connect(
         self,
@@ -396,3 +402,10 @@ class PeerProtocol:
             raise LocalProtocolError(f"{len(self._connections)} connections are open: no more")
         self._connections.dial(connection, now)
         return connection.number
+
+
+def _several(endpoint: Endpoint | Sequence[Endpoint]) -> list[Endpoint]:
+    endpoints = [endpoint] if isinstance(endpoint, Endpoint) else list(endpoint)
+    if not endpoints:
+        raise LocalProtocolError("a peer needs a server, or several")
+    return endpoints

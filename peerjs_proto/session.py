@@ -73,6 +73,8 @@ class SessionProtocol:
         self.id = None if id is None else validate_id(id)
         self.deadline: float | None = None
         self._endpoints = endpoints
+        self._moved: Sequence[Endpoint] = ()
+        "Those that take their place at the next attempt."
         self._chosen = 0
         "Which of them it is, or is tried next."
         self._untried = 0
@@ -124,6 +126,9 @@ class SessionProtocol:
             self._failures = 0
             self._taken_since = None
             self.start(now)
+
+    def move(self, endpoints: Sequence[Endpoint]) -> None:
+        self._moved = endpoints
 
     def disconnect(self) -> None:
         was = self.state
@@ -242,6 +247,8 @@ class SessionProtocol:
         return self._endpoints[self._chosen]
 
     def _attempt(self, now: float) -> None:
+        if self._moved:
+            self._endpoints, self._moved, self._chosen = self._moved, (), 0
         if self.id is None:
             self._advance(SessionCue.START_NAMELESS)
             self._outbox.commands.append(FetchId(self._endpoint.id_url()))

@@ -36,6 +36,8 @@ from peerjs_proto.states import Session
 
 if TYPE_CHECKING:
     from .connection import BrokenConnection, ClosedConnection, DataConnection
+    from .lan.announce import announce
+    from .lan.find import LanServer, find_servers
     from .peer import DEFAULT_ICE_SERVERS, Peer, open_peer
     from .rooms import PeerRoom, open_room
     from .rtc.engine import IceServer
@@ -57,6 +59,7 @@ __all__ = [
     "InvalidId",
     "InvalidKey",
     "Joined",
+    "LanServer",
     "Left",
     "LimitExceeded",
     "Limits",
@@ -78,6 +81,8 @@ __all__ = [
     "Stop",
     "Unauthorized",
     "UnsupportedValue",
+    "announce",
+    "find_servers",
     "open_peer",
     "open_room",
     "open_server",
@@ -93,6 +98,9 @@ _LAZY = {
     "DEFAULT_ICE_SERVERS": "peer",
     "Peer": "peer",
     "open_peer": "peer",
+    "announce": "lan.announce",
+    "LanServer": "lan.find",
+    "find_servers": "lan.find",
     "PeerRoom": "rooms",
     "open_room": "rooms",
     "IceServer": "rtc.engine",

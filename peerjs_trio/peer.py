@@ -16,7 +16,7 @@ import anyio.lowlevel
 
 from peerjs_proto import commands, events
 from peerjs_proto.backoff import Reconnect, Redial
-from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, Endpoint
+from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, LAN, Endpoint
 from peerjs_proto.errors import Disconnected, LocalProtocolError, PeerError
 from peerjs_proto.limits import DEFAULT_LIMITS, Limits
 from peerjs_proto.peer import PeerProtocol
@@ -81,7 +81,8 @@ async def open_peer(
     :param id: ours; None lets the server choose one.
     :param server: ``http(s)://host:port/path`` of a PeerServer; PeerJS's public one if not given.
         Several are tried in turn, at first and after each loss. Peers find each other where
-        they are registered with the same one.
+        they are registered with the same one. ``"lan"`` is the first one by name that announces
+        itself on the local network, with the extra ``lan``; after a loss it is looked for again.
     :param key: the server's API key.
     :param token: the secret that holds the id at the server; a fresh one if not given. With
         the same one a new process takes the place of an old one.
@@ -90,7 +91,8 @@ async def open_peer(
         without a limit to the attempts. None: not at all. :attr:`Peer.state` tells of it.
     :param ice_servers: STUN and TURN servers, as IceServer or in RTCIceServer's words; or a
         function that returns them, asked anew for each connection, for credentials that expire.
-        None: PeerJS's own, or none at all where the server is on the loopback interface.
+        None: PeerJS's own, or none at all where the server is ``"lan"``, on this machine or at a
+        private address: then nothing depends on the internet, and nobody there hears of us.
     :param engine: what does WebRTC: ``"aiortc"``, ``"wrtc"`` (libwebrtc, fast, with the extra
         ``fast``), ``"auto"`` (wrtc where it is installed, else aiortc), or an engine of your own.
     :param limits: bounds on what other sides can make us hold, and all time limits.
@@ -101,10 +103,18 @@ async def open_peer(
     ServerError (it refused) or ServerUnavailable (it could not be reached or did not answer).
     Leaving closes every connection, tells the server, and waits until nothing is left behind.
     """
-    urls = [server] if isinstance(server, str) else server
-    endpoints = [Endpoint.parse(url, key) for url in urls]
+    transport = transport or WebSocketTransport()
+    search = None
+    if server == LAN:
+        from .lan.find import Search  # zeroconf is an extra
+
+        search = Search(key, limits.server_timeout, transport)
+        endpoints = await search.endpoints()
+    else:
+        urls = [server] if isinstance(server, str) else server
+        endpoints = [Endpoint.parse(url, key) for url in urls]
     if ice_servers is None:
-        is_local = all(endpoint.is_loopback for endpoint in endpoints)
+        is_local = search is not None or all(endpoint.is_local for endpoint in endpoints)
         ice_servers = () if is_local else DEFAULT_ICE_SERVERS
     ice = IceSource(ice_servers)
     core = PeerProtocol(
@@ -122,13 +132,14 @@ async def open_peer(
         rtc = await stack.enter_async_context(factory())
         rtc.prepare(ice.ask())
         tasks = await stack.enter_async_context(open_background())
-        transport = transport or WebSocketTransport()
         peer = Peer(core, rtc, ice, limits, transport)
         link = SignalingLink(peer._driver, transport, tasks, limits.signaling_bytes)
         peer._link = link
         tasks.start_soon(peer._driver.keep_time)
         try:
             await peer._register()
+            if search is not None:
+                tasks.start_soon(search.follow, peer)
             yield peer
         finally:
             with anyio.CancelScope(shield=True):

@@ -82,7 +82,7 @@ async def open_server(
     url = f"{scheme}://{reachable(listener)}/{options.get('path', '/').strip('/')}"
     endpoint = Endpoint.parse(url, options.get("key", DEFAULT_KEY))
     async with open_background() as tasks:
-        server = PeerServer(hub, endpoint, limits, certificates, tasks)
+        server = PeerServer(hub, endpoint, listener.getsockname()[0], limits, certificates, tasks)
         is_up = trio.Event()
         tasks.start_soon(server._serve, listener, is_up)
         try:
@@ -101,12 +101,15 @@ class PeerServer:
         self,
         hub: Hub,
         endpoint: Endpoint,
+        listens_on: str,
         limits: ServerLimits,
         certificates: Certificates | None,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
         self.hub = hub
         "What it shares with servers on other sockets: pages, observers, the core."
+        self.listens_on = listens_on
+        'The address of this machine that it has; ``"::"`` and ``"0.0.0.0"`` are all of them.'
         self.limits = limits
         self._endpoint = endpoint
         self._certificates = certificates
@@ -134,6 +137,11 @@ class PeerServer:
     @property
     def port(self) -> int:
         return self._endpoint.port
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is reached by TLS."""
+        return self._endpoint.secure
 
     @property
     def path(self) -> str:

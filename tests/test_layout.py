@@ -28,8 +28,8 @@ ORDER = [
     "extension",
     "messages",
     "versions",
-    "endpoint",
     "addresses",
+    "endpoint",
     "binaryforms",
     "unpacker",
     "packer",
@@ -124,6 +124,8 @@ CONFINED = {
     "coredis": {"bus.addresses", "bus.redis"},
     "cryptography": {"tls"},
     "prometheus_client": {"metrics"},
+    "zeroconf": {"lan.mdns"},
+    "ifaddr": {"lan.mdns"},
 }
 
 # These run on asyncio as well.

@@ -9,6 +9,7 @@ import attrs
 
 from peerjs_proto import errors, server_io
 from peerjs_proto.backoff import Redial
+from peerjs_proto.endpoint import Endpoint
 
 from ._hypothesis import st
 from .frames import frames, hostile_frames
@@ -57,6 +58,7 @@ def peer_operations(
         _calls("start", timed=True),
         _calls("disconnect"),
         _calls("reconnect", timed=True),
+        _calls("move", st.lists(st.builds(Endpoint, st.booleans(), peers, st.just(9000)))),
         _calls(
             "connect",
             peers,

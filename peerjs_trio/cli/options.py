@@ -147,6 +147,19 @@ GROUPS: Final = (
         ),
     ),
     Group(
+        "On the local network",
+        "Who is there finds the server without an address: [Without internet](lan.md).",
+        (
+            _flag("lan", 'announce it, for open_peer(server="lan")'),
+            Option(
+                "lan_name",
+                TEXT,
+                None,
+                "its name there, which no other has; made of this machine's if not given",
+            ),
+        ),
+    ),
+    Group(
         "More processes and machines",
         "Addresses, and what is kept where, are in [Several servers](cluster.md).",
         (

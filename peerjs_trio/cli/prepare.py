@@ -59,6 +59,8 @@ def prepare(settings: Settings) -> Prepared:
         raise ConfigError(str(error)) from error
     if settings["metrics"] or settings["metrics_port"] is not None:
         _import_metrics()
+    if settings["lan"]:
+        _check_lan(settings)
     bus = _bus(settings)
     arguments = core | {
         "host": settings["host"],
@@ -118,6 +120,17 @@ def _bus(settings: Settings) -> Bus | None:
 def _hook(settings: Settings, name: str) -> Any:
     value = settings[name]
     return None if value is None else load_hook(value, f"{settings.source(name)}: {name}")
+
+
+def _check_lan(settings: Settings) -> None:
+    try:
+        from peerjs_trio.lan.announce import check_announced
+
+        check_announced(settings["lan_name"], f"/{settings['path'].strip('/')}")
+    except ImportError as error:  # an extra
+        raise ConfigError(str(error)) from error
+    except LocalProtocolError as error:
+        raise ConfigError(f"lan: {error}") from error
 
 
 def _import_metrics() -> None:

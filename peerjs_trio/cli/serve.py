@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -150,6 +150,7 @@ async def _serve(
                 stop_timeout=settings["stop_timeout"],
             ) as server,
             open_background() as tasks,
+            AsyncExitStack() as announced,
         ):
             allow_open_files(prepared.arguments["limits"].sockets)
             server.hub.observers.append(EventLog())
@@ -159,6 +160,7 @@ async def _serve(
             if certificates is not None:
                 tasks.start_soon(_watch_the_date, certificates)
             if number == 0:
+                await _announce(server, settings, announced)
                 _greet(server, settings)
             ready()
             systemd.notify_ready(f"serving {server.url}")
@@ -269,6 +271,13 @@ def _serve_metrics(
     # Each worker has its own.
     port = stack.enter_context(metrics.served(host, port + number if port else 0))
     log(logging.INFO, "metrics", host=host, port=port)
+
+
+async def _announce(server: PeerServer, settings: Settings, stack: AsyncExitStack) -> None:
+    if settings["lan"]:
+        from peerjs_trio.lan.announce import announce  # zeroconf is an extra
+
+        await stack.enter_async_context(announce(server, name=settings["lan_name"]))
 
 
 def _greet(server: PeerServer, settings: Settings) -> None:

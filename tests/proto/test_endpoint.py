@@ -97,9 +97,25 @@ def test_tricky_ids_are_refused(id: str) -> None:
         ("http://localhost:9000", True),
         ("http://127.0.0.2", True),
         ("ws://[::1]:9000/", True),
+        ("http://192.168.1.2:9000/", True),
+        ("http://172.31.0.1/", True),
+        ("http://[fd00::1]:9000/", True),
+        ("http://[fe80::1%eth0]:9000/", True),
+        ("http://Camera.local:9000/", True),
+        ("http://camera.local./", True),
         ("https://0.peerjs.com/", False),
-        ("http://192.168.1.2:9000/", False),
+        ("http://172.32.0.1/", False),
+        ("http://[2001:db8::1]/", False),
+        ("http://local/", False),
+        ("http://localhost.example/", False),
+        ("http://127.example/", False),
     ],
 )
-def test_whether_it_is_on_this_machine(url: str, here: bool) -> None:
-    assert Endpoint.parse(url).is_loopback is here
+def test_whether_it_is_near(url: str, here: bool) -> None:
+    assert Endpoint.parse(url).is_local is here
+
+
+def test_an_address_keeps_its_interface() -> None:
+    url = "http://[fe80::1%eth0]:9000/"
+    assert Endpoint.parse(url).host == "fe80::1%eth0"
+    assert Endpoint.parse(url).url == url

@@ -40,7 +40,7 @@ PATIENCE = {
 }
 # What may be refused. Everything else comes from outside, and is not to raise.
 MISUSE = (LocalProtocolError, ConnectionClosed, Disconnected)
-APPLICATION = {"start", "reconnect", "connect", "call", "accept", "send"}
+APPLICATION = {"start", "reconnect", "move", "connect", "call", "accept", "send"}
 
 Offered = events.DataConnectionOffered | events.MediaConnectionOffered
 Opened = events.DataConnectionOpened | events.MediaConnectionOpened

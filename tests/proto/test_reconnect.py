@@ -29,6 +29,7 @@ from peerjs_proto.testing.world import World
 
 FIRST = Endpoint.parse("http://first.example/")
 SECOND = Endpoint.parse("http://second.example/")
+THIRD = Endpoint.parse("http://third.example/")
 STEADY = Reconnect(first=1.0, factor=2.0, longest=8.0, jitter=0.0)
 "Waits of 1, 2, 4, 8, 8 … seconds."
 
@@ -239,6 +240,26 @@ def test_without_a_policy_reconnect_makes_one_round() -> None:
     assert isinstance(event, events.PeerDisconnected)
     assert event.retry_in is None
     assert alice.core.session is Session.LOST
+
+
+def test_a_server_that_has_moved_is_found_at_the_next_attempt() -> None:
+    alice = Alice([FIRST, SECOND])
+    assert alice.host() == "first.example"
+    alice.core.move(FIRST)
+    alice.registered(0.0)
+    assert alice.core.registration is not None
+    assert alice.core.registration.endpoint == FIRST
+    alice.core.socket_closed("gone", 10.0)
+    assert alice.host() is None
+    alice.core.move([THIRD, SECOND])
+    alice.core.handle_timeout(11.0)
+    assert alice.host() == "third.example"
+    alice.core.socket_closed("gone", 12.0)
+    assert alice.host() is None
+    alice.core.handle_timeout(14.0)
+    assert alice.host() == "second.example"
+    with pytest.raises(LocalProtocolError, match="a peer needs a server"):
+        alice.core.move([])
 
 
 def test_disconnect_leaves_and_stays_away() -> None:

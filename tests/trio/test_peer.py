@@ -68,6 +68,24 @@ async def test_the_engine_hears_of_the_servers_before_the_first_connection(
         assert made.prepared == [IceServer("stun:127.0.0.1")]
 
 
+@pytest.mark.parametrize(
+    ("server", "given"),
+    [
+        ("http://127.0.0.1:9000/", 0),
+        ("http://192.168.1.2:9000/", 0),
+        (["http://[fd00::1]/", "http://camera.local/"], 0),
+        ("https://192.0.2.1/", 2),
+        (["http://192.168.1.2/", "https://peers.example/"], 2),
+    ],
+)
+async def test_who_needs_no_internet_is_told_of_no_servers_there(
+    network: FakeNetwork, server: Any, given: int
+) -> None:
+    async with join(network, "alice", server=server) as alice:
+        assert isinstance(alice._engine, FakeEngine)
+        assert len(alice._engine.prepared) == given
+
+
 async def test_leaving_says_leave(network: FakeNetwork) -> None:
     async with join(network, "alice"):
         (socket,) = network.sockets.values()

@@ -96,7 +96,7 @@ async def _carry_out(check: _Check, inlet: trio.MemorySendChannel[Finding]) -> N
 def _ice_servers(args: argparse.Namespace, endpoint: Endpoint) -> Sequence[IceServer]:
     given = ice_servers_from(args)
     if given is None:
-        return () if endpoint.is_loopback else DEFAULT_ICE_SERVERS
+        return () if endpoint.is_local else DEFAULT_ICE_SERVERS
     return given
 
 
