@@ -29,6 +29,8 @@ class Terms:
     dial: str | None = None
     turn: tuple[str, ...] = ()
     stun: tuple[str, ...] = ()
+    ice: bool = True
+    "False: ICE servers are those that a peer has where nothing is said."
     secret: str = ""
     ttl: float = 60.0
     "Seconds that credentials last; negative ones have expired."
@@ -54,7 +56,7 @@ async def main(terms: Terms) -> None:
             terms.id,
             server=terms.server,
             engine=terms.engine,
-            ice_servers=terms.ice_servers,
+            ice_servers=terms.ice_servers if terms.ice else None,
             limits=limits,
         ) as peer,
         trio.open_nursery() as nursery,

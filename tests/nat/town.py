@@ -20,7 +20,7 @@ from tests.nat.end import Terms
 from tests.nat.namespaces import Host
 from tests.readme import ROOT
 
-__all__ = ["SECRET", "TURN_PORT", "Outcome", "meet", "serve"]
+__all__ = ["SECRET", "TURN_PORT", "Outcome", "first_line", "meet", "serve", "start"]
 
 SECRET: Final = "north of the wall"
 TURN_PORT: Final = 3478
@@ -60,9 +60,9 @@ async def serve(host: Host, address: str, directory: Path) -> AsyncIterator[str]
     ]
     peerjs = [sys.executable, "-m", "peerjs_trio", "serve", "--host", address, "--port", "9000"]
     async with open_background() as tasks:
-        await _start(tasks, host, coturn, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        server = await _start(tasks, host, peerjs, stdout=subprocess.PIPE)
-        greeting = await _first_line(server)
+        await start(tasks, host, coturn, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = await start(tasks, host, peerjs, stdout=subprocess.PIPE)
+        greeting = await first_line(server)
         await trio.to_thread.run_sync(
             host.run, sys.executable, "-c", _IS_UP, address, str(TURN_PORT)
         )
@@ -82,10 +82,10 @@ async def meet(alice: Host, his: Terms, bob: Host, hers: Terms) -> Outcome:
     """Alice, who has ``dial`` in her terms, calls Bob."""
     with trio.fail_after(_PATIENCE):
         async with open_background() as tasks, AsyncExitStack() as stack:
-            answering = await _start(tasks, bob, _end(hers), stdin=subprocess.PIPE)
+            answering = await start(tasks, bob, _end(hers), stdin=subprocess.PIPE)
             assert answering.stdin is not None
             await stack.enter_async_context(answering.stdin)
-            assert json.loads(await _first_line(answering)) == {"registered": hers.id}
+            assert json.loads(await first_line(answering)) == {"registered": hers.id}
             command = alice.command(*_end(his))
             done = await trio.run_process(
                 command, capture_stdout=True, capture_stderr=True, check=False, cwd=ROOT
@@ -99,7 +99,7 @@ def _end(terms: Terms) -> list[str]:
     return [sys.executable, "-m", "tests.nat.end", json.dumps(attrs.asdict(terms))]
 
 
-async def _start(
+async def start(
     tasks: trio.Nursery,
     host: Host,
     command: Sequence[str],
@@ -122,7 +122,7 @@ async def _start(
     return process
 
 
-async def _first_line(process: trio.Process) -> str:
+async def first_line(process: trio.Process) -> str:
     """What it says when it is ready; the rest is nothing to wait for."""
     assert process.stdout is not None
     text = ""

@@ -101,9 +101,39 @@ def test_without_its_library_the_server_names_the_extra(monkeypatch: pytest.Monk
         __import__("peerjs_trio.server")
 
 
+@pytest.mark.trio
+@pytest.mark.parametrize(
+    ("arguments", "words", "status"),
+    [
+        (("--lan", "--lan-name", "a.b"), "lan: 'a.b' is no name for a server", 2),
+        (("--lan", "--path", "a b"), "lan: '/a b' cannot be announced", 2),
+        (("--lan", "--host", "127.0.0.1", "--port", "0"), "this machine alone can reach it", 1),
+    ],
+)
+async def test_what_cannot_be_announced(
+    arguments: tuple[str, ...], words: str, status: int
+) -> None:
+    pytest.importorskip("zeroconf", reason="the local network needs the extra lan")
+    async with run_serve(*arguments) as process:
+        assert words in await read(process.stderr)
+        assert await process.wait() == status
+
+
+def test_without_zeroconf_the_server_names_the_extra() -> None:
+    script = (
+        "import sys; sys.modules['zeroconf'] = None; from peerjs_trio.__main__ import main; "
+        "sys.exit(main(['serve', '--lan', '--check']))"
+    )
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert 'needs zeroconf: pip install "peerjs-sansio[lan]"' in ended.stderr
+
+
 def test_it_needs_nothing_of_what_does_webrtc() -> None:
     loaded = "import sys, peerjs_trio.cli.serve; print(*sys.modules)"
     command = [sys.executable, "-W", "error", "-c", loaded]
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "trio" in modules
-    assert not {"aiortc", "aioice", "av", "trio_websocket", "wsproto", "h11"} & set(modules)
+    unneeded = {"aiortc", "aioice", "av", "trio_websocket", "wsproto", "h11", "zeroconf"}
+    assert not unneeded & set(modules)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, Endpoint
-from peerjs_proto.errors import InvalidId
+from peerjs_proto.endpoint import CLOUD, DEFAULT_KEY, LAN, Endpoint
+from peerjs_proto.errors import InvalidId, ServerUnavailable
 from peerjs_trio.cli.peer_options import add_ice_options, ice_servers_from
 from peerjs_trio.peer import DEFAULT_ICE_SERVERS
 from peerjs_trio.rtc.engine import IceServer
@@ -42,7 +42,11 @@ def add_parser(subparsers: _SubParsers) -> None:
             "found and what to do about it. The exit status is 0 if all is well, 1 if not."
         ),
     )
-    parser.add_argument("--server", default=CLOUD, help="URL of a PeerServer (default: PeerJS's)")
+    parser.add_argument(
+        "--server",
+        default=CLOUD,
+        help="URL of a PeerServer, or lan for one that the network announces (default: PeerJS's)",
+    )
     parser.add_argument("--key", default=DEFAULT_KEY, help="its key (default: %(default)s)")
     add_ice_options(parser, secret="--secret")
     parser.add_argument(
@@ -55,17 +59,30 @@ def add_parser(subparsers: _SubParsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """The exit status: 0 if all is well, 1 if not, 2 for arguments that are none."""
     try:
-        endpoint = Endpoint.parse(args.server, args.key)
+        endpoint = _endpoint(args.server, args.key, args.timeout)
         asked = targets(_ice_servers(args, endpoint))
     except (InvalidId, ValueError) as error:
         print(f"peerjs doctor: {error}", file=sys.stderr)
         return 2
+    except (ImportError, ServerUnavailable) as error:
+        print(f"peerjs doctor: {error}", file=sys.stderr)
+        return 1
     report = Report(sys.stdout, as_json=args.json)
     try:
         trio.run(_examine, endpoint, asked, args.timeout, report)
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0 if report.sum_up() else 1
+
+
+def _endpoint(server: str, key: str, patience: float) -> Endpoint:
+    """Raises ServerUnavailable, and ImportError without zeroconf, for ``lan``; and InvalidId."""
+    if server != LAN:
+        return Endpoint.parse(server, key)
+    from peerjs_trio.lan.find import find_servers  # zeroconf is an extra
+
+    first, *_ = trio.run(partial(find_servers, timeout=patience))
+    return Endpoint.parse(first.url, key)
 
 
 async def _examine(
