@@ -115,7 +115,7 @@ async def prove(
         with anyio.fail_after(within):
             return await _prove(connection, key, pairings)
     except (DecodeError, Unauthorized) as error:
-        await refuse(connection, "the proof does not hold")
+        await connection.aclose()
         raise Unauthorized(f"{connection.peer}: {error}") from error
     except TimeoutError as error:
         await connection.aclose()

@@ -310,13 +310,13 @@ def _load(path: Path) -> _Kept | None:
         return None
     try:
         state = json.loads(data)
-        if state["version"] != _VERSION:
-            raise LocalProtocolError(f"{path} is of another version of peerjs-sansio")
-        pairs = tuple(_pair(said) for said in state["pairs"])
-        return _Kept(check_name(state["name"]), _secret(state["identity"]), pairs)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        what = type(error).__name__
+        if state["version"] == _VERSION:
+            pairs = tuple(_pair(said) for said in state["pairs"])
+            return _Kept(check_name(state["name"]), _secret(state["identity"]), pairs)
+    except (LocalProtocolError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = type(error).__name__  # and no more: its text may quote a secret
         raise LocalProtocolError(f"{path} is damaged ({what}), and left as it is") from None
+    raise LocalProtocolError(f"{path} is of another version, and left as it is")
 
 
 def _pair(said: dict[str, Any]) -> Pair:
