@@ -193,7 +193,7 @@ class HttpProtocol:
         if not self._client:
             raise LocalProtocolError("a server sends no requests")
         if head.websocket and end:
-            raise LocalProtocolError("a WebSocket has no end before its beginning")
+            raise LocalProtocolError(_NO_END)
         self._check_going()
         if not self.can_request or self._remote is None:
             raise NotOpenYet("the far side takes no request now")
@@ -219,10 +219,8 @@ class HttpProtocol:
         stream = self._stream(number)
         if self._client or stream.responded:
             raise LocalProtocolError("one response a request, from the server")
-        if (head.status == 101) and (end or not stream.head.websocket):
-            raise LocalProtocolError("101 begins a WebSocket where one was asked for")
-        if not end and (stream.head.method == "HEAD" or head.status in (204, 304)):
-            raise LocalProtocolError("this response has no body")
+        if misfit := head.misfit(stream.head, end=end):
+            raise LocalProtocolError(misfit)
         frame = frames.response_frame(number, head, end=end)
         self._check_size(frame)
         stream.responded = True
@@ -378,14 +376,15 @@ class HttpProtocol:
         if self._leaving is not None or self._open >= most or len(self._streams) >= 2 * most:
             self._send(frames.reset_frame(number, ResetCode.REFUSED, self._leaving or ""))
             return
+        ended = bool(frame.flags & END)
         try:
             head = frames.decode_request(frame.payload, self._limits)
         except RemoteProtocolError as error:
             self._refuse(number, error)
             return
-        ended = bool(frame.flags & END)
         if head.websocket and ended:
-            raise RemoteProtocolError("a WebSocket with an end")
+            self._refuse(number, RemoteProtocolError(_NO_END))
+            return
         stream = self._add(number, head)
         stream.inflow.ended = ended
         self._events.append(RequestReceived(number, head, ended))
@@ -399,10 +398,11 @@ class HttpProtocol:
         except RemoteProtocolError as error:
             self._break_off(number, stream, error)
             return
+        if misfit := head.misfit(stream.head, end=ended):
+            self._break_off(number, stream, RemoteProtocolError(misfit))
+            return
         stream.responded = True
         stream.is_websocket = head.status == 101
-        if stream.is_websocket and (ended or not stream.head.websocket):
-            raise RemoteProtocolError("a WebSocket that no request has asked for")
         if stream.head.websocket and not stream.is_websocket:
             stream.outflow.drop()
         stream.inflow.ended = ended
@@ -551,4 +551,5 @@ class HttpProtocol:
             raise MessageTooBig(f"a head of {len(frame)} bytes; the far side takes {most}")
 
 
+_NO_END: Final = "a WebSocket has no end before its beginning"
 _NO_TEXT: Final = "a text message that is no UTF-8"

@@ -170,9 +170,7 @@ def decode_code(payload: bytes) -> tuple[int, str]:
 def _head(payload: bytes, limits: HttpLimits) -> dict[str, Any]:
     if len(payload) > limits.head_bytes:
         raise LimitExceeded(f"the head is larger than {limits.head_bytes} bytes")
-    # Three values a header; members that we do not know may have some as well.
-    most = 4 * limits.headers + _MEMBERS
-    members, _ = jsontext.loads_counted(payload, max_depth=8, max_items=most)
+    members = jsontext.loads(payload, max_depth=8)
     if not isinstance(members, dict):
         raise DecodeError("a head that is no object")
     return members
@@ -287,6 +285,3 @@ _AGENT: Final = 200
 
 _REASON: Final = 200
 "Bytes of a reason that are sent and kept; a WebSocket's has 123 at most."
-
-_MEMBERS: Final = 64
-"Values in a head besides its headers."

@@ -72,7 +72,7 @@ class RequestHead:
         if not _TOKEN.fullmatch(self.method):
             raise LocalProtocolError("the method is no token of HTTP")
         if not _PATH.fullmatch(self.path):
-            raise LocalProtocolError("a path is printable ASCII and begins with one '/'")
+            raise LocalProtocolError("a path is printable ASCII without '#', and begins with '/'")
         if self.websocket and self.method != "GET":
             raise LocalProtocolError("a WebSocket begins with GET")
         _check_headers(self.headers)
@@ -91,11 +91,20 @@ class ResponseHead:
             raise LocalProtocolError("a status is 200 to 599, or 101 for a WebSocket")
         _check_headers(self.headers)
 
+    def misfit(self, request: RequestHead, *, end: bool) -> str | None:
+        """Why this cannot answer that request, with a body or, at its ``end``, without one."""
+        if self.status == 101 and (end or not request.websocket):
+            return "101 begins a WebSocket where one was asked for"
+        if not end and (request.method == "HEAD" or self.status in (204, 304)):
+            return "a response to HEAD, 204 and 304 have no body"
+        return None
+
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 "RFC 9110, section 5.6.2."
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
-_PATH: Final = re.compile(r"/[!-~]*")
+_PATH: Final = re.compile(r"/[!-\"$-~]*")
+"Not all of it is RFC 3986's: browsers send more. A fragment is no part of a request."
 _VALUE: Final = re.compile("[\t -~\x80-\xff]*")
 "RFC 9110, section 5.5, with obs-text."
 
