@@ -25,6 +25,7 @@ from .errors import (
 from .http_frames import END, MORE, TEXT, Frame, Hello, Type
 from .http_io import (
     DEFAULT_HTTP_LIMITS,
+    LARGEST_FRAME,
     BodyNotNeeded,
     CloseReceived,
     DataReceived,
@@ -71,7 +72,8 @@ class HttpProtocol:
     """One side of one connection.
 
     :param client: whether this side has dialled, and asks; the other answers.
-    :param agent: a name and version for the far side's people.
+    :param agent: a name and version for the far side's people, of 128 bytes at most.
+    :param max_message_size: bytes that the data channel carries in one message, at least 1,024.
 
     Calls raise LocalProtocolError for what the protocol does not allow, and ConnectionClosed for a
     stream or a connection that is over; both change nothing. What the far side does wrong never
@@ -79,10 +81,19 @@ class HttpProtocol:
     """
 
     def __init__(
-        self, *, client: bool, limits: HttpLimits = DEFAULT_HTTP_LIMITS, agent: str = ""
+        self,
+        *,
+        client: bool,
+        limits: HttpLimits = DEFAULT_HTTP_LIMITS,
+        agent: str = "",
+        max_message_size: int = LARGEST_FRAME,
     ) -> None:
+        if max_message_size < 1024:
+            raise LocalProtocolError("a channel has to carry 1,024 bytes in one message")
         self._client = client
         self._limits = limits
+        self._frame_bytes = min(max_message_size, LARGEST_FRAME)
+        "Of the largest frame that can be sent."
         self._remote: Hello | None = None
         self._streams: dict[int, _Stream] = {}
         self._open = 0
@@ -355,6 +366,7 @@ class HttpProtocol:
             self._fail(RemoteProtocolError(words), GoAwayCode.VERSION, "this side speaks 1")
             return
         self._remote = hello
+        self._frame_bytes = min(self._frame_bytes, hello.frame)
         self._events.append(Ready(hello.agent))
 
     def _receive_go_away(self, code: int, reason: str) -> None:
@@ -431,8 +443,9 @@ class HttpProtocol:
         self._grant(number, stream)
 
     def _receive_reset(self, number: int, stream: _Stream, code: int, reason: str) -> None:
+        is_whole = self._client and stream.responded and stream.inflow.ended
         self._drop(number, stream)
-        if code == ResetCode.DONE and self._client and stream.responded and stream.inflow.ended:
+        if code == ResetCode.DONE and is_whole:
             self._events.append(BodyNotNeeded(number))
         else:
             self._events.append(Ended(number, StreamReset(code, reason)))
@@ -449,7 +462,7 @@ class HttpProtocol:
 
     def _add(self, number: int, head: RequestHead) -> _Stream:
         assert self._remote is not None, "nothing is opened before HELLO"
-        outflow = Outflow(number, self._remote.window, self._remote.frame)
+        outflow = Outflow(number, self._remote.window, self._frame_bytes)
         inflow = Inflow(self._limits.window, self._limits.message_bytes)
         stream = self._streams[number] = _Stream(outflow, inflow, head)
         self._open += 1
@@ -546,9 +559,9 @@ class HttpProtocol:
             raise ConnectionClosed(self._leaving)
 
     def _check_size(self, frame: bytes) -> None:
-        most = self._remote.frame if self._remote else 0
-        if len(frame) > most:
-            raise MessageTooBig(f"a head of {len(frame)} bytes; the far side takes {most}")
+        if len(frame) > self._frame_bytes:
+            most = f"the far side takes {self._frame_bytes}"
+            raise MessageTooBig(f"a head of {len(frame)} bytes; {most}")
 
 
 _NO_END: Final = "a WebSocket has no end before its beginning"

@@ -114,6 +114,8 @@ def split_frame(data: bytes) -> Frame | None:
 
 def decode_hello(payload: bytes) -> Hello:
     """Raises RemoteProtocolError."""
+    if len(payload) > _HELLO:
+        raise LimitExceeded(f"a HELLO of more than {_HELLO} bytes")
     members = jsontext.loads(payload, max_depth=8)
     if not isinstance(members, dict):
         raise DecodeError("HELLO is no object")
@@ -127,7 +129,7 @@ def decode_hello(payload: bytes) -> Hello:
     agent = members.get("agent")
     return Hello(
         frozenset(v for v in versions if type(v) is int),
-        agent=agent[:_AGENT] if isinstance(agent, str) else "",
+        agent=_cut(agent, _AGENT) if isinstance(agent, str) else "",
         **known,
     )
 
@@ -164,7 +166,8 @@ def decode_code(payload: bytes) -> tuple[int, str]:
     """Code and reason of RESET, CLOSE and GOAWAY. Raises RemoteProtocolError."""
     if len(payload) < 2:
         raise RemoteProtocolError("a frame that ends before its code")
-    return int.from_bytes(payload[:2]), payload[2 : 2 + _REASON].decode(errors="replace")
+    reason = payload[2 : 2 + _REASON].decode(errors="replace")
+    return int.from_bytes(payload[:2]), _cut(reason, _REASON)
 
 
 def _head(payload: bytes, limits: HttpLimits) -> dict[str, Any]:
@@ -214,7 +217,7 @@ def hello_frame(limits: HttpLimits, *, server: bool, agent: str) -> bytes:
     if server:
         members["streams"] = limits.streams
     if agent:
-        members["agent"] = agent[:_AGENT]
+        members["agent"] = _cut(agent, _AGENT)
     return _frame(Type.HELLO, 0, jsontext.dumps(members).encode())
 
 
@@ -270,9 +273,12 @@ def _flagged(end: bool, members: Mapping[str, Any]) -> bytes:
 
 
 def _coded(code: int, reason: str) -> bytes:
-    # Cut between two letters: what is left of one that was cut is dropped.
-    text = reason.encode(errors="replace")[:_REASON].decode(errors="ignore")
-    return code.to_bytes(2, "big") + text.encode()
+    return code.to_bytes(2, "big") + _cut(reason, _REASON).encode()
+
+
+def _cut(text: str, most: int) -> str:
+    """As many of its letters as have so many bytes in UTF-8."""
+    return jsontext.well_formed(text).encode()[:most].decode(errors="ignore")
 
 
 _FLAGS: Final = {Type.REQUEST: END, Type.RESPONSE: END, Type.DATA: END | TEXT | MORE}
@@ -280,8 +286,11 @@ _FLAGS: Final = {Type.REQUEST: END, Type.RESPONSE: END, Type.DATA: END | TEXT | 
 _LEAST: Final = {"window": 1024, "frame": 1024, "streams": 1, "message": 1}
 "Numbers in HELLO, and the least that each may be."
 
-_AGENT: Final = 200
-"Letters of a name that are kept."
+_HELLO: Final = 1024 - 5
+"Bytes of its JSON: before it nobody knows what the far side takes, and nobody takes less."
+
+_AGENT: Final = 128
+"Bytes of a name that are sent and kept. In JSON some of them are six."
 
 _REASON: Final = 200
 "Bytes of a reason that are sent and kept; a WebSocket's has 123 at most."

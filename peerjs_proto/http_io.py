@@ -16,6 +16,7 @@ from .errors import ConnectionClosed, LocalProtocolError, PeerError
 __all__ = [
     "DEFAULT_HTTP_LIMITS",
     "HTTP_LABEL",
+    "LARGEST_FRAME",
     "OF_ONE_HOP",
     "BodyNotNeeded",
     "CloseReceived",
@@ -41,6 +42,9 @@ __all__ = [
 
 HTTP_LABEL: Final = "peerjs-http"
 "Of the data connections that carry this protocol: ``raw`` and reliable."
+
+LARGEST_FRAME: Final = 65_536
+"In bytes: what every WebRTC carries in one message."
 
 Headers = tuple[tuple[str, str], ...]
 "Names in lower case, and values of letters up to U+00FF, in order."
@@ -126,8 +130,8 @@ def _check_headers(headers: Headers) -> None:
 class HttpLimits:
     """What one side of a connection accepts. Sizes in bytes."""
 
-    frame_bytes: int = 65_536
-    "One frame of the far side's: what every WebRTC carries in one message."
+    frame_bytes: int = LARGEST_FRAME
+    "One frame of the far side's."
     head_bytes: int = 32_768
     "One head, as JSON. Web servers take 8 to 64 KiB."
     headers: int = 128
@@ -142,12 +146,14 @@ class HttpLimits:
     "Frames that answer the far side's and that it does not read."
 
     def __attrs_post_init__(self) -> None:
-        if not 1024 <= self.frame_bytes <= 65_536:
+        if not 1024 <= self.frame_bytes <= LARGEST_FRAME:
             raise LocalProtocolError("a frame has 1,024 to 65,536 bytes")
-        if not 1024 <= self.window < 1 << 31:
-            raise LocalProtocolError("a window has 1,024 bytes to 2 GiB")
+        if self.window < 1024:
+            raise LocalProtocolError("a window has 1,024 bytes or more")
         if min(self.head_bytes, self.headers, self.message_bytes, self.streams, self.answers) < 1:
             raise LocalProtocolError("a limit below one lets nothing through")
+        if max(self.window, self.message_bytes, self.streams) >= 1 << 31:
+            raise LocalProtocolError("a window, a message and streams are below 2**31")
 
 
 DEFAULT_HTTP_LIMITS: Final = HttpLimits()

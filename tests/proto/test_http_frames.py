@@ -30,6 +30,7 @@ from peerjs_proto.http_io import (
     ResetCode,
     ResponseHead,
 )
+from peerjs_proto.jsontext import well_formed
 
 from .http_pair import GOAWAY, RESET, End, coded, get, hello
 
@@ -183,13 +184,22 @@ def test_data_there_and_back(stream: int, payload: bytes, flags: int) -> None:
     assert found == frames.Frame(frames.Type.DATA, stream, flags, payload)
 
 
-@given(STREAMS, st.integers(0, 0xFFFF), st.text(max_size=60))
+@given(STREAMS, st.integers(0, 0xFFFF), st.text(max_size=100))
 def test_a_code_there_and_back(stream: int, code: int, reason: str) -> None:
     found = frames.split_frame(frames.reset_frame(stream, code, reason))
     assert found is not None
-    short = len(reason.encode(errors="replace")) <= 123
-    if short and reason.isprintable():
-        assert frames.decode_code(found.payload) == (code, reason)
+    got, words = frames.decode_code(found.payload)
+    assert got == code
+    assert len(words.encode()) <= 200
+    assert well_formed(reason).startswith(words)
+    assert len(reason.encode(errors="replace")) > 197 or words == well_formed(reason)
+
+
+@given(st.binary())
+def test_a_reason_has_200_bytes_at_most_whatever_comes(reason: bytes) -> None:
+    code, words = frames.decode_code(b"\0\7" + reason)
+    assert code == 7
+    assert len(words.encode()) <= 200
 
 
 @given(st.booleans(), st.text())
@@ -251,7 +261,23 @@ def test_hello_lists_versions(value: Any) -> None:
 
 def test_an_agent_is_for_people() -> None:
     assert decode_hello(agent=7).agent == ""
-    assert decode_hello(agent="x" * 500).agent == "x" * 200
+    assert decode_hello(agent="ü" * 100).agent == "ü" * 64
+
+
+@given(st.text() | st.just("\0" * 200))
+def test_a_hello_has_1024_bytes_at_most(agent: str) -> None:
+    largest = (1 << 31) - 1
+    limits = HttpLimits(window=largest, streams=largest, message_bytes=largest)
+    said = frames.hello_frame(limits, server=True, agent=agent)
+    assert len(said) <= 1024
+    assert agent.startswith(frames.decode_hello(said[5:]).agent)
+
+
+def test_a_larger_hello_is_not_looked_at() -> None:
+    said = hello()[5:]
+    assert frames.decode_hello(said.ljust(1019)).versions == {1}
+    with pytest.raises(LimitExceeded, match="HELLO"):
+        frames.decode_hello(b"\xff" * 1020)
 
 
 def decode_hello(**members: Any) -> frames.Hello:
@@ -343,6 +369,7 @@ def test_a_head_that_http_does_not_allow(make: Any, match: str) -> None:
     [
         *({"frame_bytes": 1023}, {"frame_bytes": 65_537}, {"window": 1023}, {"window": 1 << 31}),
         *({"head_bytes": 0}, {"headers": 0}, {"streams": 0}, {"message_bytes": 0}, {"answers": 0}),
+        *({"message_bytes": 1 << 31}, {"streams": 1 << 31}),
     ],
 )
 def test_limits_that_let_nothing_through(limits: dict[str, int]) -> None:
