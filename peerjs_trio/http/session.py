@@ -68,7 +68,12 @@ class HttpSession:
 
     def __init__(self, connection: DataConnection, *, client: bool, limits: HttpLimits) -> None:
         self.connection = connection
-        self._core = HttpProtocol(client=client, limits=limits, agent="peerjs-sansio")
+        self._core = HttpProtocol(
+            client=client,
+            limits=limits,
+            agent="peerjs-sansio",
+            max_message_size=max(1024, connection.max_message_size),
+        )
         self._streams: dict[int, Stream] = {}
         self._incoming: Feed[Stream] = Feed()
         self._queue = anyio.Lock()
