@@ -47,6 +47,15 @@ async def test_a_visitor_sends_a_file(demo: Demo, browser: Browser, size: int) -
         await _until(page, "#log", "a word after it”")
 
 
+async def test_a_visitor_asks_over_http(demo: Demo, browser: Browser) -> None:
+    async with _visit(demo, browser) as page:
+        for _ in range(2):
+            await page.run('document.getElementById("fetch").click()')
+        answer = await _until(page, "#log .python:nth-of-type(4)", "HTTP from Python")
+        assert "by HTTP over WebRTC" in answer
+        await _until(page, "#log .me", r"answered with 200 in \d+ ms")
+
+
 async def test_from_another_machine(demo: Demo, browser: Browser) -> None:
     """There a page over http has no WebCrypto: Python's hash stands alone."""
     async with _visit(demo, browser, demo.elsewhere) as page:

@@ -10,12 +10,14 @@ import trio
 
 from peerjs_proto.errors import PeerError
 from peerjs_trio.cli import port
-from peerjs_trio.peer import open_peer
+from peerjs_trio.http import serve
+from peerjs_trio.peer import Peer, open_peer
 from peerjs_trio.rtc.choice import DEFAULT_ENGINE, EngineName, engine_named
 from peerjs_trio.server import open_server
 from peerjs_trio.signals import stop_on_signal
 
 from .exchange import SERIALIZATIONS, exchange
+from .hello import hello_app
 from .page import PYTHON_PEER, addresses, fetch_page, network_address, page_routes, peerjs_source
 from .report import Report, Stopwatch
 from .visitors import answer_visitors
@@ -123,4 +125,12 @@ async def _show(url: str, engine: EngineName, report: Report) -> bool:
 async def _receive_visitors(url: str, args: argparse.Namespace, report: Report) -> None:
     async with open_peer(PYTHON_PEER, server=url, ice_servers=(), engine=args.engine) as python:
         report.invite(addresses(url, args.host))
-        await answer_visitors(python, report.news)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_serve_hello, python)
+            await answer_visitors(python, report.news)
+            nursery.cancel_scope.cancel()
+
+
+async def _serve_hello(python: Peer) -> None:
+    # Whoever can open the page may ask.
+    await serve(python, hello_app, authorize=lambda peer, metadata, request: True)

@@ -42,7 +42,7 @@ function show(state, text) {
   $("state").dataset.state = state;
   $("state").textContent = text;
   $("reconnect").hidden = state !== "lost";
-  for (const id of ["text", "send"]) $(id).disabled = state !== "connected";
+  for (const id of ["text", "send", "fetch"]) $(id).disabled = state !== "connected";
   $("file").disabled = state !== "connected" || sending !== null;
 }
 
@@ -59,6 +59,7 @@ const since = (start) => `${(performance.now() - start).toFixed(0)} ms`;
 let peer = null;
 let conn = null;
 let sending = null; // the file on its way
+let http = null; // a promise of fetch, over a connection of its own
 
 function connect() {
   show("connecting", "Connecting …");
@@ -92,7 +93,7 @@ function connect() {
 
 function onLost(reason) {
   const gone = peer;
-  peer = conn = null;
+  peer = conn = http = null;
   gone.destroy();
   for (const { note } of waiting.values()) note.textContent = "not answered";
   waiting.clear();
@@ -209,6 +210,29 @@ async function sha256(file) {
   }
 }
 
+// --- HTTP ------------------------------------------------------------------------------------
+
+async function dialHttp() {
+  const { peerFetch } = await import("./peer-fetch.js");
+  const options = { label: "peerjs-http", serialization: "raw", reliable: true };
+  return peerFetch(peer.connect(PYTHON_PEER, options));
+}
+
+async function askHello() {
+  const note = entry("me", 'fetch("/hello")', "asked");
+  const started = performance.now();
+  try {
+    const fetch = await (http ??= dialHttp());
+    const response = await fetch("/hello");
+    note.textContent = `answered with ${response.status} in ${since(started)}`;
+    entry("python", await response.text(), "Python, by HTTP over WebRTC");
+  } catch (error) {
+    note.textContent = "not answered";
+    entry("trouble", error.message);
+    http = null;
+  }
+}
+
 // --- the visitor -----------------------------------------------------------------------------
 
 $("say").addEventListener("submit", (event) => {
@@ -224,6 +248,8 @@ $("file").addEventListener("change", () => {
   if (file && conn?.open && !sending) sendFile(file);
   $("file").value = ""; // so that the same file can be chosen again
 });
+
+$("fetch").addEventListener("click", askHello);
 
 $("reconnect").addEventListener("click", () => (window.Peer ? connect() : location.reload()));
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import attrs
 import trio
 
 from peerjs_proto.server_io import HttpReply
+from peerjs_trio.page import page_modules
 
 __all__ = [
     "PYTHON_PEER",
@@ -52,6 +54,7 @@ def page_routes() -> Mapping[str, HttpReply]:
         "/demo.css": _file("demo.css", "text/css"),
         "/demo.js": _file("demo.js", "text/javascript"),
         _PEERJS: _peerjs(),
+        **{path: attrs.evolve(reply, headers=_HEADERS) for path, reply in page_modules().items()},
     }
 
 
