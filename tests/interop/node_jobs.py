@@ -10,10 +10,12 @@ from typing import Any
 __all__ = ["run_jobs"]
 
 
-def run_jobs(script: Path, node_modules: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def run_jobs(
+    script: Path, node_modules: Path, jobs: list[dict[str, Any]], *args: str
+) -> list[dict[str, Any]]:
     """The script's answers to the jobs: JSON on its standard input and output."""
     done = subprocess.run(
-        ["node", "--max-old-space-size=1024", script, node_modules],
+        ["node", "--max-old-space-size=1024", script, node_modules, *args],
         input=json.dumps(jobs),
         capture_output=True,
         encoding="utf-8",

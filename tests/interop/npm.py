@@ -16,6 +16,9 @@ PINS: Final = (
     "peerjs@1.5.5",
     "peer@1.0.2",
     "peerjs-js-binarypack@2.1.0",
+    # What peer-pair.js is built on.
+    "@noble/curves@2.4.0",
+    "@noble/hashes@2.4.0",
     # Other versions stand beside these under names of their own.
     "peerjs-1.3@npm:peerjs@1.3.2",
     "peerjs-1.4@npm:peerjs@1.4.7",
