@@ -15,6 +15,7 @@ import attrs
 from . import http_frames as frames
 from .errors import (
     ConnectionClosed,
+    DecodeError,
     LimitExceeded,
     LocalProtocolError,
     MessageTooBig,
@@ -46,6 +47,7 @@ from .http_io import (
     StreamReset,
 )
 from .http_streams import Inflow, Outflow
+from .jsontext import well_formed
 
 __all__ = ["HttpProtocol"]
 
@@ -98,12 +100,18 @@ class HttpProtocol:
         self._streams: dict[int, _Stream] = {}
         self._open = 0
         "Streams that are not over."
-        self._highest = 0
+        self._last = 0
         "The last stream that was opened."
-        self._turns: deque[int] = deque()
-        "Streams that have something to send, each once; some may lack the credit."
+        self._highest = 0
+        "The last one that both sides know of."
         self._frames: deque[tuple[bytes, bool]] = deque()
         "Frames that cost no credit, and whether each answers one of the far side's."
+        self._owing: dict[int, None] = {}
+        "Streams whose far side is to get CREDIT: how much, is decided when it goes out."
+        self._requests: dict[int, bytes] = {}
+        "REQUESTs that have not gone out."
+        self._turns: dict[int, None] = {}
+        "Streams that have something to send; some may lack the credit."
         self._answers = 0
         self._answering = not client
         """Whether what is sent now answers the far side. All that a server sends does: its answers
@@ -123,14 +131,22 @@ class HttpProtocol:
             frame, answers = self._frames.popleft()
             self._answers -= answers
             return frame
-        for _ in range(len(self._turns)):
-            number = self._turns.popleft()
-            stream = self._streams.get(number)
-            if stream is None or not stream.outflow.can_send:
+        while self._owing:
+            number = _take_first(self._owing)
+            inflow = self._streams[number].inflow
+            if inflow.can_grant:  # a message that has become whole since counts
+                return frames.credit_frame(number, inflow.grant())
+        if self._requests:
+            self._highest = next(iter(self._requests))
+            return self._requests.pop(self._highest)
+        while self._turns:
+            number = _take_first(self._turns)
+            stream = self._streams[number]
+            if not stream.outflow.can_send:
                 continue  # CREDIT puts it back
             frame = stream.outflow.next_frame()
             if not stream.outflow.is_drained:
-                self._turns.append(number)
+                self._turns[number] = None
             else:
                 self._events.append(Drained(number))
                 self._finish(number, stream)
@@ -208,13 +224,13 @@ class HttpProtocol:
         self._check_going()
         if not self.can_request or self._remote is None:
             raise NotOpenYet("the far side takes no request now")
-        number = self._highest + 1
+        number = self._last + 1
         frame = frames.request_frame(number, head, end=end)
         self._check_size(frame)
-        self._highest = number
+        self._last = number
         stream = self._add(number, head)
         stream.outflow.ended = stream.outflow.finished = end
-        self._send(frame)
+        self._requests[number] = frame
         if number == LAST_STREAM:
             self._leaving = "the connection has no numbers for streams left"
         return number
@@ -270,11 +286,14 @@ class HttpProtocol:
     def send_message(self, number: int, value: str | bytes) -> None:
         """Send a message of a WebSocket. Drained tells when all of it is handed out.
 
-        Raises MessageTooBig for more than the far side takes, UnicodeEncodeError for a lone
-        surrogate.
+        Lone surrogates become U+FFFD, as in a browser. Raises MessageTooBig for more than the far
+        side takes.
         """
         stream = self._websocket(number)
-        data, flags = (value.encode(), TEXT) if isinstance(value, str) else (value, 0)
+        if isinstance(value, str):
+            data, flags = well_formed(value).encode(), TEXT
+        else:
+            data, flags = value, 0
         most = self._remote.message if self._remote else 0
         if len(data) > most:
             raise MessageTooBig(f"a message of {len(data)} bytes; the far side takes {most}")
@@ -282,21 +301,30 @@ class HttpProtocol:
         self._has_something(number)
 
     def close(self, number: int, code: int = 1000, reason: str = "") -> None:
-        """Close a WebSocket, behind what was sent. CloseReceived follows."""
-        if not 1000 <= code <= 4999:
+        """Close a WebSocket, behind what was sent. CloseReceived follows.
+
+        :param reason: for people; 123 bytes of it are sent.
+        """
+        if not frames.is_close_code(code):
             raise LocalProtocolError("a WebSocket is closed with a code of 1000 to 4999")
         self._websocket(number).outflow.close(code, reason)
         self._has_something(number)
 
     def reset(self, number: int, code: int = ResetCode.CANCELLED, reason: str = "") -> None:
-        """End a stream at once, both ways; nothing more comes of it. Late ones are ignored."""
+        """End a stream at once, both ways; nothing more comes of it. Late ones are ignored.
+
+        A request that has not gone out never does.
+        """
+        frame = frames.reset_frame(number, code, reason)
         stream = self._streams.get(number)
         if stream is not None and not stream.is_over:
+            is_known = number not in self._requests
             self._drop(number, stream)
-            self._send(frames.reset_frame(number, code, reason))
+            if is_known:
+                self._send(frame)
 
     def consumed(self, number: int, cost: int) -> None:
-        """The application has taken what cost this."""
+        """The application has taken what cost this. Late words are ignored."""
         stream = self._streams.get(number)
         if stream is not None:
             stream.inflow.consumed(cost)
@@ -354,7 +382,7 @@ class HttpProtocol:
                 self._has_something(number)
             case Type.RESET:
                 self._receive_reset(number, stream, *frames.decode_code(frame.payload))
-            case Type.CLOSE:
+            case _:  # CLOSE
                 self._receive_close(number, stream, *frames.decode_code(frame.payload))
 
     def _receive_hello(self, hello: Hello) -> None:
@@ -381,12 +409,13 @@ class HttpProtocol:
             raise RemoteProtocolError("a request from a server")
         if number <= self._highest:
             raise RemoteProtocolError("a stream's number was used twice")
-        self._highest = number
+        self._last = self._highest = number
         # Those that are over and still worked for count as well, twice the number at most: a
         # response may have ended while the application has something to do after it.
         most = self._limits.streams
         if self._leaving is not None or self._open >= most or len(self._streams) >= 2 * most:
-            self._send(frames.reset_frame(number, ResetCode.REFUSED, self._leaving or ""))
+            words = "too many at once" if self._leaving is None else "no new requests are taken"
+            self._send(frames.reset_frame(number, ResetCode.REFUSED, words))
             return
         ended = bool(frame.flags & END)
         try:
@@ -435,7 +464,7 @@ class HttpProtocol:
     def _receive_message(self, number: int, stream: _Stream, frame: Frame) -> None:
         try:
             message = stream.inflow.receive_message(frame.payload, frame.flags)
-        except (LimitExceeded, UnicodeDecodeError) as error:
+        except (LimitExceeded, DecodeError) as error:
             self._break_off(number, stream, error)
             return
         if message is not None:
@@ -453,10 +482,15 @@ class HttpProtocol:
     def _receive_close(self, number: int, stream: _Stream, code: int, reason: str) -> None:
         if not stream.is_websocket:
             raise RemoteProtocolError("CLOSE for what is no WebSocket")
-        if not stream.outflow.finished:
-            self._send(frames.close_frame(number, code, ""))
+        if not frames.is_close_code(code):
+            words = f"a WebSocket was closed with the code {code}"
+            self._break_off(number, stream, RemoteProtocolError(words))
+            return
+        answered = stream.outflow.finished
         self._drop(number, stream)
         self._events.append(CloseReceived(number, code, reason))
+        if not answered:
+            self._send(frames.close_frame(number, code, ""))
 
     # --- inside ---------------------------------------------------------------------------
 
@@ -472,44 +506,44 @@ class HttpProtocol:
         """One direction may have ended: is it over now?"""
         if stream.is_over or not stream.outflow.finished or stream.is_websocket:
             return
-        if not self._client and not stream.inflow.ended:
-            self._send(frames.reset_frame(number, ResetCode.DONE, ""))
-        elif not stream.inflow.ended:
+        whole = stream.inflow.ended
+        if self._client and not whole:
             return
         self._drop(number, stream)
+        if not whole:
+            self._send(frames.reset_frame(number, ResetCode.DONE, ""))
 
     def _drop(self, number: int, stream: _Stream) -> None:
         """Both directions are over."""
         if not stream.outflow.is_drained:
             self._events.append(Drained(number))
         stream.outflow.drop()
-        if number in self._turns:
-            self._turns.remove(number)
-        stream.inflow.ended = stream.is_over = True
+        stream.inflow.drop()
+        for waiting in (self._owing, self._requests, self._turns):
+            waiting.pop(number, None)
+        stream.is_over = True
         self._open -= 1
         if self._client:
             del self._streams[number]
 
-    def _break_off(self, number: int, stream: _Stream, error: PeerError | UnicodeError) -> None:
+    def _break_off(self, number: int, stream: _Stream, error: RemoteProtocolError) -> None:
         """The far side has sent on this stream what cannot be."""
-        broken = error if isinstance(error, PeerError) else RemoteProtocolError(_NO_TEXT)
-        self._refuse(number, broken)
         self._drop(number, stream)
-        self._events.append(Ended(number, broken))
+        self._events.append(Ended(number, error))
+        self._refuse(number, error)
 
-    def _refuse(self, number: int, error: PeerError) -> None:
+    def _refuse(self, number: int, error: RemoteProtocolError) -> None:
         too_large = isinstance(error, LimitExceeded)
         code = ResetCode.TOO_LARGE if too_large else ResetCode.INVALID
         self._send(frames.reset_frame(number, code, str(error)))
 
     def _grant(self, number: int, stream: _Stream) -> None:
-        if credit := stream.inflow.grant():
-            self._send(frames.credit_frame(number, credit))
+        if stream.inflow.can_grant:
+            self._owing[number] = None
 
     def _has_something(self, number: int) -> None:
-        stream = self._streams[number]
-        if stream.outflow.can_send and number not in self._turns:
-            self._turns.append(number)
+        if self._streams[number].outflow.can_send:
+            self._turns.setdefault(number)
 
     def _send(self, frame: bytes) -> None:
         self._frames.append((frame, self._answering))
@@ -520,8 +554,6 @@ class HttpProtocol:
 
     def _fail(self, error: PeerError, code: GoAwayCode | None = None, reason: str = "") -> None:
         """The connection is over, by the far side's fault."""
-        if self._error is not None:
-            return
         self._end(error)
         self._frames.clear()
         self._answers = 0
@@ -540,7 +572,7 @@ class HttpProtocol:
 
     def _stream(self, number: int) -> _Stream:
         stream = self._streams.get(number)
-        if not 0 < number <= self._highest:
+        if not 0 < number <= self._last:
             raise LocalProtocolError(f"there is no stream {number}")
         if stream is None or stream.is_over:
             raise ConnectionClosed("the stream is over")
@@ -564,5 +596,10 @@ class HttpProtocol:
             raise MessageTooBig(f"a head of {len(frame)} bytes; {most}")
 
 
+def _take_first(waiting: dict[int, None]) -> int:
+    number = next(iter(waiting))
+    del waiting[number]
+    return number
+
+
 _NO_END: Final = "a WebSocket has no end before its beginning"
-_NO_TEXT: Final = "a text message that is no UTF-8"

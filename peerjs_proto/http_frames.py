@@ -31,6 +31,7 @@ __all__ = [
     "decode_response",
     "go_away_frame",
     "hello_frame",
+    "is_close_code",
     "request_frame",
     "reset_frame",
     "response_frame",
@@ -170,6 +171,11 @@ def decode_code(payload: bytes) -> tuple[int, str]:
     return int.from_bytes(payload[:2]), _cut(reason, _REASON)
 
 
+def is_close_code(code: int) -> bool:
+    """Whether it is one of WebSocket's: RFC 6455, section 7.4."""
+    return 1000 <= code <= 4999
+
+
 def _head(payload: bytes, limits: HttpLimits) -> dict[str, Any]:
     if len(payload) > limits.head_bytes:
         raise LimitExceeded(f"the head is larger than {limits.head_bytes} bytes")
@@ -250,7 +256,7 @@ def credit_frame(stream: int, credit: int) -> bytes:
 
 
 def reset_frame(stream: int, code: int, reason: str) -> bytes:
-    """Both directions of a stream are over."""
+    """Both directions of a stream are over. Raises LocalProtocolError for no code."""
     return _frame(Type.RESET, stream, _coded(code, reason))
 
 
@@ -273,6 +279,8 @@ def _flagged(end: bool, members: Mapping[str, Any]) -> bytes:
 
 
 def _coded(code: int, reason: str) -> bytes:
+    if not 0 <= code < 1 << 16:
+        raise LocalProtocolError("a code has 16 bits")
     return code.to_bytes(2, "big") + _cut(reason, _REASON).encode()
 
 
@@ -292,5 +300,5 @@ _HELLO: Final = 1024 - 5
 _AGENT: Final = 128
 "Bytes of a name that are sent and kept. In JSON some of them are six."
 
-_REASON: Final = 200
-"Bytes of a reason that are sent and kept; a WebSocket's has 123 at most."
+_REASON: Final = 123
+"Bytes of a reason that are sent and kept. RFC 6455 has no more, and people need no more."

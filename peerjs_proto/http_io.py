@@ -286,7 +286,7 @@ class BodyNotNeeded:
 
 @attrs.frozen
 class Drained:
-    """All that was given to this stream has been handed out: it can be given more."""
+    """Nothing given to this stream waits any more: it went out, or was dropped with the stream."""
 
     stream: int
 

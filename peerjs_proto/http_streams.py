@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from .errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
+from .errors import DecodeError, LimitExceeded, LocalProtocolError, RemoteProtocolError
 from .http_frames import END, MORE, OVERHEAD, TEXT, close_frame, data_frame
 
 __all__ = ["COST", "Inflow", "Message", "Outflow"]
@@ -138,12 +138,12 @@ class Inflow:
     def receive_message(self, payload: bytes, flags: int) -> Message | None:
         """A part of a message; the message if it is whole.
 
-        Raises LimitExceeded where it is too large, UnicodeDecodeError where its text is none, and
+        Raises LimitExceeded where it is too large, DecodeError where its text is none, and
         another RemoteProtocolError for a broken rule.
         """
         if flags & END:
             raise RemoteProtocolError("END on a WebSocket")
-        cost = self._pay(payload)
+        self._pay(payload)
         if self._partial_flags not in (None, flags & TEXT):
             raise RemoteProtocolError("a message that is text and binary")
         if len(self._partial) + len(payload) > self.message_bytes:
@@ -154,22 +154,40 @@ class Inflow:
             return None
         whole = bytes(self._partial) + payload if self._partial else payload
         self._partial, self._partial_flags = bytearray(), None
-        value = whole.decode() if flags & TEXT else whole
+        try:
+            value = whole.decode() if flags & TEXT else whole
+        except UnicodeDecodeError:
+            raise DecodeError("a text message that is no UTF-8") from None
         cost = COST + len(whole)
         self._held += cost
         return Message(value, cost)
 
     def consumed(self, cost: int) -> None:
-        """The application has taken what cost this."""
+        """The application has taken what cost this. Raises LocalProtocolError for too much."""
+        if not 0 <= cost <= self._held:
+            raise LocalProtocolError("more was taken than there is")
         self._held -= cost
 
+    @property
+    def can_grant(self) -> bool:
+        """Whether :meth:`grant` would give any: half a window at a time is enough."""
+        return not self.ended and self._missing * 2 >= self.window
+
     def grant(self) -> int:
-        """The credit to give now, or 0: half a window at a time is enough."""
-        credit = self.window - self._credit - self._held
-        if self.ended or credit * 2 < self.window:
-            return 0
+        """The credit that the far side is given now."""
+        credit = self._missing
         self._credit += credit
         return credit
+
+    def drop(self) -> None:
+        """Nothing more is received."""
+        self.ended = True
+        self._partial = bytearray()
+
+    @property
+    def _missing(self) -> int:
+        """Negative where a message larger than the window was not taken."""
+        return self.window - self._credit - self._held
 
     def _pay(self, payload: bytes) -> int:
         cost = COST + len(payload)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerjs_proto.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
+from peerjs_proto.errors import DecodeError, LimitExceeded, LocalProtocolError, RemoteProtocolError
 from peerjs_proto.http_streams import COST, Inflow, Message, Outflow
 
 from .http_pair import END, MORE, TEXT, data
@@ -138,26 +138,41 @@ def inflow(window: int = WINDOW, message_bytes: int = 4096) -> Inflow:
     return Inflow(window, message_bytes)
 
 
+def granted(flow: Inflow) -> int:
+    return flow.grant() if flow.can_grant else 0
+
+
 def test_what_is_received_costs_credit_and_comes_back_when_it_is_taken() -> None:
     flow = inflow()
     assert flow.receive(bytes(468), 0) == 500
     assert flow.receive(bytes(492), 0) == 524
-    assert flow.grant() == 0
+    assert granted(flow) == 0
     with pytest.raises(RemoteProtocolError, match="credit"):
         flow.receive(b"x", 0)
     flow.consumed(500)
-    assert flow.grant() == 0  # less than half a window
+    assert granted(flow) == 0  # less than half a window
     flow.consumed(524)
-    assert flow.grant() == 1024
-    assert flow.grant() == 0
+    assert granted(flow) == 1024
+    assert granted(flow) == 0
     assert flow.receive(bytes(992), 0) == 1024
+
+
+def test_no_more_is_taken_than_there_is() -> None:
+    flow = inflow()
+    flow.receive(bytes(468), 0)
+    for cost in (501, -1):
+        with pytest.raises(LocalProtocolError, match="more was taken"):
+            flow.consumed(cost)
+    flow.consumed(500)
+    with pytest.raises(LocalProtocolError, match="more was taken"):
+        flow.consumed(1)
 
 
 def test_half_a_window_is_given_at_once() -> None:
     flow = inflow()
     assert flow.receive(bytes(480), 0) == 512
     flow.consumed(512)
-    assert flow.grant() == 512
+    assert granted(flow) == 512
 
 
 def test_an_end_alone_is_received_without_credit() -> None:
@@ -166,7 +181,7 @@ def test_an_end_alone_is_received_without_credit() -> None:
     assert flow.receive(b"", END) == 0
     assert flow.ended
     flow.consumed(1024)
-    assert flow.grant() == 0  # there is nothing left to send
+    assert granted(flow) == 0  # there is nothing left to send
 
 
 def test_a_part_of_a_body_has_a_byte_in_it() -> None:
@@ -190,6 +205,13 @@ def test_messages_are_whole() -> None:
     assert flow.receive_message(b"", MORE) is None
     assert flow.receive_message(b"", MORE) is None
     assert flow.receive_message(euro, 0) == Message(euro, 35)
+
+
+def test_text_is_utf8_as_a_whole() -> None:
+    flow = inflow()
+    flow.receive_message(b"\xe2", TEXT | MORE)
+    with pytest.raises(DecodeError, match="UTF-8"):
+        flow.receive_message(b"x", TEXT)
 
 
 def test_a_message_is_text_or_binary() -> None:
@@ -217,7 +239,7 @@ def test_a_message_costs_credit_too() -> None:
 def test_a_message_has_a_bound() -> None:
     flow = inflow(message_bytes=1000)
     flow.receive_message(bytes(900), MORE)
-    flow.grant()
+    granted(flow)
     flow.receive_message(bytes(100), MORE)
     with pytest.raises(LimitExceeded, match="1000 bytes"):
         flow.receive_message(b"x", 0)
@@ -227,14 +249,14 @@ def test_a_message_larger_than_the_window_gets_its_credit_back_as_it_comes() -> 
     flow = inflow(message_bytes=10_000)
     for _ in range(19):
         assert flow.receive_message(bytes(500), MORE) is None
-        assert flow.grant() == 532
+        assert granted(flow) == 532
     assert flow.receive_message(bytes(500), 0) == Message(bytes(10_000), 10_032)
-    assert flow.grant() == 0  # it counts now
+    assert granted(flow) == 0  # it counts now
     flow.receive_message(bytes(460), MORE)
     with pytest.raises(RemoteProtocolError, match="credit"):
         flow.receive_message(b"", 0)
     flow.consumed(10_032)
-    assert flow.grant() == 1024
+    assert granted(flow) == 1024
 
 
 @given(
@@ -256,7 +278,7 @@ def test_whoever_takes_nothing_holds_a_window_and_a_message_at_most(
             credit -= COST + size
             left, partial = left - size, partial + size
             message = flow.receive_message(bytes(size), MORE if left else 0)
-            credit += flow.grant()
+            credit += granted(flow)
             if message is not None:
                 held += message.cost
             else:
