@@ -15,6 +15,7 @@ _COMMANDS = {
     "doctor": "find out why a connection does not work: server, STUN, TURN, network",
     "demo": "see it work: two Python peers, then a page in your browser",
     "serve": "run a PeerServer",
+    "proxy": "let peers use an HTTP API of this machine, and nothing else",
 }
 
 

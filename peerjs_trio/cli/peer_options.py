@@ -22,6 +22,7 @@ __all__ = [
     "ice_servers_from",
     "open_peer_from",
     "pairings_from",
+    "peer_arguments_from",
     "secret_from",
 ]
 
@@ -93,14 +94,18 @@ def open_peer_from(args: argparse.Namespace, **options: Any) -> AbstractAsyncCon
     Args:
         options: Further arguments of it, and others in place of those that were given.
     """
-    given: dict[str, Any] = {
+    return open_peer(**{**peer_arguments_from(args), **options})
+
+
+def peer_arguments_from(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of :func:`~peerjs_trio.open_peer` that the options stand for."""
+    return {
         "id": args.id,
         "server": _one_or_several(args.server),
         "key": args.key,
         "engine": args.engine,
         "ice_servers": ice_servers_from(args),
     }
-    return open_peer(**{**given, **options})
 
 
 def ice_servers_from(args: argparse.Namespace) -> Sequence[IceServer] | None:

@@ -54,7 +54,7 @@ from .upstream_websocket import pass_websocket
 
 __all__ = ["BrokenResponse", "Upstream", "UpstreamLimits"]
 
-_log: Final = logging.getLogger("peerjs_trio")
+_log: Final = logging.getLogger("peerjs_trio.http")
 
 _KEEP_ALIVE: Final = 2.0
 "Seconds an unused connection is kept: servers close theirs after 5, and a race is a 502."

@@ -22,7 +22,7 @@ from .upstream_request import Outgoing, Receive, Scope, Send, UpstreamLimits, in
 
 __all__ = ["pass_websocket"]
 
-_log: Final = logging.getLogger("peerjs_trio")
+_log: Final = logging.getLogger("peerjs_trio.http")
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}\Z")
 
