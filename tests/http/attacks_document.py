@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.http.fence_attacks import SECTIONS
+from tests.http.peer_attacks import PEER_SECTIONS
 
 __all__ = ["DOCUMENT", "with_tables"]
 
@@ -16,12 +17,13 @@ _HEAD: Final = "| what is asked | what comes of it |\n|---|---|\n"
 
 def with_tables(document: str) -> str:
     """The document with the tables as they must be; what is no table stays, and other sections."""
+    tables = {**SECTIONS, **PEER_SECTIONS}
     sections = document.split("\n## ")
     for n, section in enumerate(sections):
         title = section.partition("\n")[0]
-        if title in SECTIONS:
+        if title in tables:
             text = section.partition("\n| ")[0]
-            rows = [f"| {attack.name} | {attack.fate} |\n" for attack in SECTIONS[title]]
+            rows = [f"| {attack.name} | {attack.fate} |\n" for attack in tables[title]]
             sections[n] = f"{text}\n{_HEAD}{''.join(rows)}"
     return "\n## ".join(sections)
 
