@@ -15,6 +15,7 @@ export { events } from "./peer-events.js";
 /**
  * @typedef {import("./peer-frames.js").Cause} Cause
  * @typedef {import("./peer-frames.js").Head} Head
+ * @typedef {import("./peer-frames.js").RequestHead} RequestHead
  * @typedef {import("./peer-session.js").DataConnection} DataConnection
  * @typedef {import("./peer-session.js").Options} Options
  * @typedef {import("./peer-stream.js").Sink} Sink
@@ -128,7 +129,7 @@ async function prepare(input, init) {
 
 /**
  * Ask, and again where the server has not looked at it.
- * @param {Session} session @param {object} head
+ * @param {Session} session @param {RequestHead} head
  * @param {Blob | ReadableStream<Uint8Array> | null} body @param {AbortSignal | null} [signal]
  */
 async function ask(session, head, body, signal) {
@@ -272,13 +273,13 @@ class Exchange {
   #arrived = new Signal();
 
   /**
-   * @param {Session} session @param {object} head @param {boolean} end
+   * @param {Session} session @param {RequestHead} head @param {boolean} end
    * @param {AbortSignal | null} [signal]
    */
   constructor(session, head, end, signal) {
     this.#signal = signal;
     this.head.promise.catch(() => {});
-    this.stream = new Stream(session, head, this, { end });
+    this.stream = new Stream(session, head, this, end);
     signal?.addEventListener("abort", () => this.stream.reset(CANCELLED, signal.reason), {
       signal: this.stream.over,
     });

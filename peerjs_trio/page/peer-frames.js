@@ -7,6 +7,13 @@
  * @property {string} reason For people.
  * @property {unknown} [error] What `authenticate` threw.
  *
+ * What a request begins with, and a response.
+ * @typedef {object} RequestHead
+ * @property {string} method
+ * @property {string} path
+ * @property {string[][]} headers
+ * @property {boolean} [websocket]
+ *
  * @typedef {{ status: number, headers: Headers }} Head
  */
 
@@ -25,8 +32,16 @@ export const HEAD = 32_768; // bytes of a head, as JSON
 export const WINDOW = 262_144; // what a stream may hold for a page that does not read
 export const MESSAGE = 1_048_576; // bytes of a WebSocket message
 export const COST = 32; // of a DATA, beside its bytes
+const AGENT = 128; // letters of the server's name that are kept
+const GREETING = 1019; // bytes of a HELLO, as JSON
 const HEADERS = 128; // in one head
 const REASON = 200; // bytes of a reason that are sent and kept
+
+const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/; // RFC 9110, section 5.6.2
+const VALUE = /^[\t -~\x80-\xff]*$/; // RFC 9110, section 5.5
+const OF_ONE_HOP = new Set([
+  "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+]);
 
 export const NOTHING = new Uint8Array();
 export const encoder = new TextEncoder();
@@ -52,6 +67,7 @@ export function codeOf(error) {
 
 /** @param {Uint8Array} payload */
 export function decodeHello(payload) {
+  if (payload.length > GREETING) throw new Violation("a HELLO of more than 1,024 bytes");
   /** @type {any} */
   let members;
   try {
@@ -73,7 +89,7 @@ export function decodeHello(payload) {
     frame: number("frame", 65_536, 1024),
     streams: number("streams", 1, 1),
     message: number("message", 65_536, 1),
-    agent: String(members.agent ?? "").slice(0, REASON),
+    agent: String(members.agent ?? "").slice(0, AGENT),
   };
 }
 
@@ -84,11 +100,18 @@ export function decodeHead(payload) {
     const { status, headers = [] } = JSON.parse(strict.decode(payload));
     if (headers.length > HEADERS) return TOO_LARGE;
     const fits = status === 101 || (Number.isInteger(status) && status >= 200 && status <= 599);
-    if (fits && Array.isArray(headers)) return { status, headers: new Headers(headers) };
+    if (fits && headers.every(isHeader)) return { status, headers: new Headers(headers) };
   } catch {
-    // Headers refuses what HTTP does not allow.
+    // no JSON, or of another shape
   }
   return INVALID;
+}
+
+/** @param {unknown} pair */
+function isHeader(pair) {
+  const [name, value, ...more] = Array.isArray(pair) ? pair : [];
+  const strings = typeof name === "string" && typeof value === "string" && !more.length;
+  return strings && NAME.test(name) && VALUE.test(value) && !OF_ONE_HOP.has(name);
 }
 
 /** The code and the reason of RESET, CLOSE and GOAWAY. @param {Uint8Array} payload */

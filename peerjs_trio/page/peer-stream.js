@@ -1,8 +1,8 @@
 // One request of a connection: its number, its credit both ways, and its end.
 
 import {
-  CANCELLED, CLOSE, COST, CREDIT, DATA, DONE, END, MORE, RESET, RESETS, RESPONSE, TEXT, WINDOW,
-  Violation,
+  CANCELLED, CLOSE, COST, CREDIT, DATA, DONE, END, INVALID, MORE, RESET, RESETS, RESPONSE, TEXT,
+  WINDOW, Violation,
   coded, decodeHead, decoded, encoder, failure, numberAt, word,
 } from "./peer-frames.js";
 
@@ -14,6 +14,7 @@ import {
  * @property {(code: number, reason: string) => void} closed
  * @property {(error: unknown) => void} ended
  *
+ * @typedef {import("./peer-frames.js").RequestHead} RequestHead
  * @typedef {import("./peer-session.js").Session} Session
  */
 
@@ -22,7 +23,7 @@ export class Stream {
   whole = false; // whether END has come
   #session;
   #sink;
-  #websocket;
+  #asked;
   #over = new AbortController();
   #sent; // whether END or CLOSE has been
   #responded = false;
@@ -33,16 +34,16 @@ export class Stream {
   #sendable = new Signal();
 
   /**
-   * @param {Session} session @param {object} head @param {Sink} sink
-   * @param {{ end?: boolean, websocket?: boolean }} how
+   * @param {Session} session @param {RequestHead} head @param {Sink} sink
+   * @param {boolean} end Whether it has no body.
    */
-  constructor(session, head, sink, { end = false, websocket = false }) {
+  constructor(session, head, sink, end) {
     this.head = encoder.encode(JSON.stringify(head));
     this.flags = end ? END : 0;
     this.#session = session;
     this.#sink = sink;
     this.#sent = end;
-    this.#websocket = websocket;
+    this.#asked = head;
     session.enqueue(this);
   }
 
@@ -148,18 +149,25 @@ export class Stream {
   #receiveResponse(flags, payload) {
     if (this.#responded) throw new Violation("a second response");
     const head = decodeHead(payload);
-    if (typeof head === "number") {
-      const name = RESETS[head] ?? "";
-      return this.reset(head, failure(name, "the response's head is none, or too large"));
+    const { method, websocket } = this.#asked;
+    if (typeof head === "number") return this.#refuse(head, "the response's head is none");
+    const { status } = head;
+    if (status === 101 && (flags || !websocket)) {
+      return this.#refuse(INVALID, "101 begins a WebSocket where one was asked for");
+    }
+    if (!flags && (method === "HEAD" || status === 204 || status === 304)) {
+      return this.#refuse(INVALID, "responses to HEAD, 204 and 304 have no body");
     }
     this.#responded = true;
-    this.#accepted = head.status === 101;
-    if (this.#accepted && (flags || !this.#websocket)) {
-      throw new Violation("a WebSocket that no request has asked for");
-    }
+    this.#accepted = status === 101;
     this.whole = flags === END;
     this.#sink.responded(head, this.whole);
-    this.#finish(this.#sent || (this.#websocket && !this.#accepted));
+    this.#finish(this.#sent || (websocket === true && !this.#accepted));
+  }
+
+  /** @param {number} code @param {string} why */
+  #refuse(code, why) {
+    this.reset(code, failure(RESETS[code] ?? "", why));
   }
 
   /** @param {number} flags @param {Uint8Array<ArrayBuffer>} payload */

@@ -76,7 +76,7 @@ export class PeerWebSocket extends EventTarget {
     const headers = names ? [["sec-websocket-protocol", names]] : [];
     const head = { method: "GET", path: pathname + search, headers, websocket: true };
     this.#session = session;
-    this.#stream = new Stream(session, head, this, { websocket: true });
+    this.#stream = new Stream(session, head, this, false);
   }
 
   /** @param {string | ArrayBufferLike | ArrayBufferView | Blob} data */
