@@ -158,12 +158,10 @@ class RoomQuestion(Generic[T]):
     def read(self, status: int, body: bytes) -> T:
         """The answer.
 
-        Raises:
-            ServerError: there are no rooms, or we are not let in. Final, as the next one is.
-            InvalidKey: the server does not accept the key.
-            Disconnected: it does not know us now, which will pass if we register again.
-            ServerUnavailable: it is not able to answer for the moment.
-            LimitExceeded, DecodeError: what came is too much, or not what it should be.
+        Raises ServerError (there are no rooms, or we are not let in) and InvalidKey, which are
+        final; Disconnected, where the server does not know us, until we register again;
+        ServerUnavailable, where it cannot answer for the moment; LimitExceeded and DecodeError,
+        where what came is too much, or not what it should be.
         """
         if status != 200:
             raise _refusal(status, body)

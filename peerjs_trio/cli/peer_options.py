@@ -41,8 +41,8 @@ def add_peer_options(parser: argparse.ArgumentParser) -> None:
         "--server",
         action="append",
         metavar="URL",
-        help="URL of a PeerServer; of several, each given with --server, the next is tried where "
-        "one is lost (default: PeerJS's)",
+        help="URL of a PeerServer, or lan for one that the network announces; of several URLs, "
+        "each given with --server, the next is tried where one is lost (default: PeerJS's)",
     )
     peer.add_argument("--key", default=DEFAULT_KEY, help="its key (default: %(default)s)")
     peer.add_argument("--id", help="our own id (default: one that the server chooses)")
@@ -76,7 +76,7 @@ def add_ice_options(parser: argparse._ActionsContainer, *, secret: str) -> None:
         default=[],
         metavar="URL",
         help="a STUN or TURN server, stun:HOST:PORT or turn:HOST:PORT?transport=tcp; may be given "
-        "several times (default: PeerJS's, or none for a server on this machine)",
+        "several times (default: PeerJS's, or none for a server nearby)",
     )
     parser.add_argument("--username", help="for the TURN servers")
     parser.add_argument("--credential", help="for the TURN servers")
