@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -134,7 +135,7 @@ class AiortcSession(Session):
 
     def _described_by(self, pc: RTCPeerConnection) -> str:
         """Our description, with all candidates that there are going to be."""
-        sdp = _reachable(pc.localDescription.sdp)
+        sdp = _OTHER_FINGERPRINTS.sub("", _reachable(pc.localDescription.sdp))
         if self._turn_url is not None and " typ relay " not in sdp:
             self._troubles.add(self._turn_url, "gives no relay")
         return sdp
@@ -217,6 +218,11 @@ class AiortcSession(Session):
 
 
 # --- what the far side and the caller wrote ------------------------------------------------
+
+
+_OTHER_FINGERPRINTS = re.compile(r"^a=fingerprint:(?!sha-256 ).*\r?\n", re.MULTILINE)
+"""aiortc gives three of its certificate. Of several Chrome remembers the last one alone, so both
+sides would not see the same in this description, which is what proofs rely on."""
 
 
 def _reachable(sdp: str) -> str:

@@ -40,6 +40,8 @@ from peerjs_trio.pairing import (
 pytest.importorskip("spake2", reason="pairing needs the extra pairing")
 
 from peerjs_trio.pairing import contact, handshake, reach
+from tests.trio import between
+from tests.trio.between import Middle
 
 pytestmark = pytest.mark.trio
 
@@ -404,51 +406,14 @@ async def test_tabs_that_share_a_store_do_not_shut_each_other_out(town: Town) ->
     assert town.known.pairs[0].keys.generation == 3
 
 
-@attrs.define
-class Middle:
-    """Whoever owns the PeerServer: each side is connected to it, and takes it for the other."""
-
-    device: Peer
-    "Under the client's id, where the device is."
-    client: Peer
-    "Under the device's, where the client is."
-    heard: list[str | bytes] = attrs.Factory(list)
-
-    async def relay(self, *labels: str) -> None:
-        async with trio.open_nursery() as nursery:
-            async for hers in self.client.incoming_connections(*labels):
-                his = await self.device.connect(
-                    "device", label=hers.label, serialization="raw", reliable=True
-                )
-                nursery.start_soon(self._carry, hers, his)
-                nursery.start_soon(self._carry, his, hers)
-
-    async def _carry(self, here: DataConnection, there: DataConnection) -> None:
-        with anyio.CancelScope():
-            try:
-                async for message in here:
-                    self.heard.append(message)
-                    await there.send(message)
-                await there.aclose(flush=True)
-            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                pass
-
-
 @asynccontextmanager
 async def stand_between(town: Town) -> AsyncIterator[Middle]:
     """From here on the client is registered with a server that somebody else runs."""
     async with (
-        open_server() as server,
-        open_peer("client-2", server=town.url) as device,
-        open_peer("device", server=server.url) as client,
-        open_peer("client-2", server=server.url) as victim,
-        trio.open_nursery() as nursery,
+        between.stand_between(town.url, "device", "victim", "app", contact.LABEL) as middle,
+        open_peer("victim", server=middle.url) as town.client,
     ):
-        middle = Middle(device, client)
-        nursery.start_soon(middle.relay, "app", contact.LABEL)
-        town.client = victim
         yield middle
-        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("method", ["pair", "secret"])
@@ -458,7 +423,7 @@ async def test_who_stands_in_the_middle_of_a_handshake_gets_nothing(
     await town.pair()
     known: dict[str, Any] = {"pairings": town.known} if method == "pair" else {"secret": SECRET}
     taken: dict[str, Any] = {"pairings": town.kept} if method == "pair" else {"secret": SECRET}
-    async with stand_between(town) as between:
+    async with stand_between(town) as middle:
         ours = await town.client.connect("device", **RAW)
         theirs = await anext(town.device.incoming_connections("app"))
         async with trio.open_nursery() as nursery:
@@ -470,7 +435,7 @@ async def test_who_stands_in_the_middle_of_a_handshake_gets_nothing(
             nursery.start_soon(client)
             with pytest.raises(Unauthorized, match="does not hold"):
                 await verify(theirs, **taken)
-        kinds = [re.findall(r'"type":"(\w+)"', str(text))[0] for text in between.heard]
+        kinds = [re.findall(r'"type":"(\w+)"', str(text))[0] for text in middle.heard]
         assert kinds == ["challenge", "response", "refused"]
 
 
@@ -489,12 +454,12 @@ async def test_without_the_fingerprints_the_middle_would_get_through(
 
 
 async def test_who_stands_in_the_middle_of_a_first_contact_gets_nothing(town: Town) -> None:
-    async with stand_between(town) as between, town.offer():
+    async with stand_between(town) as middle, town.offer():
         with pytest.raises(Unauthorized, match="code is wrong"):
             await pair_with(town.client, "device", town.known, ask_code=town.right_code)
         assert town.known.pairs == town.kept.pairs == ()
-        assert town.kept.id_secret.hex() not in "".join(map(str, between.heard))
-        kinds = [re.findall(r'"type":"(\w+)"', str(text))[0] for text in between.heard]
+        assert town.kept.id_secret.hex() not in "".join(map(str, middle.heard))
+        kinds = [re.findall(r'"type":"(\w+)"', str(text))[0] for text in middle.heard]
         assert kinds == ["hello", "hello", "pake", "pake", "confirm", "refused"]
 
 
