@@ -28,6 +28,9 @@ async def open_background() -> AsyncIterator[anyio.abc.TaskGroup]:
             except cancelled:
                 raise
             except BaseException as error:
+                # A nursery in the block makes groups of cancellations, which are for their scopes.
+                if isinstance(error, BaseExceptionGroup) and error.subgroup(cancelled):
+                    raise
                 raised = error
             finally:
                 tasks.cancel_scope.cancel()
