@@ -42,7 +42,7 @@ _LOOK_TIMEOUT: Final = 2.0
 
 _WHO: Final = f"""\
 say who may use it:
-  --secret-file FILE  whoever has the secret in it, or in the variable {SECRET_VARIABLE}. To make one:
+  --secret-file FILE  whoever has the secret in it, or in the variable {SECRET_VARIABLE}:
                       python -c "import secrets; print(secrets.token_urlsafe())"
   --pairings FILE     whoever is paired with this machine: "peerjs pair"
   --ambianic          whoever knows the id: ambianic's pages cannot prove anything"""
@@ -101,16 +101,23 @@ def run(args: argparse.Namespace) -> int:
         print(f"peerjs proxy: {error}", file=sys.stderr)
         return 2
     log_to_stderr("text", args.log_level)
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
     try:
         trio.run(proxy.run)
     except* PeerError as group:
-        failures += group.exceptions
+        failures = _leaves(group)
     for failure in failures:
-        while isinstance(failure, BaseExceptionGroup):
-            failure = failure.exceptions[0]
         print(f"peerjs proxy: {failure}", file=sys.stderr)
+    if any(isinstance(failure, LocalProtocolError) for failure in failures):
+        return 2
     return 1 if failures else 0
+
+
+def _leaves(group: ExceptionGroup[PeerError]) -> list[Exception]:
+    leaves = list[Exception]()
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, ExceptionGroup) else [error]
+    return leaves
 
 
 @attrs.frozen

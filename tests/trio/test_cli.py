@@ -32,10 +32,18 @@ def test_no_command_is_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^ +doctor +find out why", printed, re.M)
     assert re.search(r"^ +demo +see it work", printed, re.M)
     assert re.search(r"^ +serve +run a PeerServer", printed, re.M)
+    assert re.search(r"^ +proxy +let peers use an HTTP API", printed, re.M)
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["demo", "--help"], ["serve", "--help"], ["doctor", "--help"]]
+    "command",
+    [
+        ["--help"],
+        ["demo", "--help"],
+        ["serve", "--help"],
+        ["doctor", "--help"],
+        ["proxy", "--help"],
+    ],
 )
 def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
