@@ -49,15 +49,6 @@ async def test_what_the_block_raises_comes_out_as_it_is() -> None:
             raise ZeroDivisionError
 
 
-async def test_a_nursery_in_the_block() -> None:
-    # What it raises then is a group of cancellations, and no error of the block's.
-    with trio.fail_after(10):
-        async with stop_on_signal() as stop, trio.open_nursery() as nursery:
-            nursery.start_soon(trio.sleep_forever)
-            signal.raise_signal(signal.SIGTERM)
-    assert stop.signal == signal.SIGTERM
-
-
 async def test_only_those_that_were_named() -> None:
     with trio.fail_after(10), trio.open_signal_receiver(signal.SIGTERM) as outside:
         async with stop_on_signal(signal.SIGHUP) as stop:
