@@ -15,6 +15,7 @@ from bench import (
     browser,
     connecting,
     goals,
+    http,
     lossy,
     many,
     memory,
@@ -45,6 +46,7 @@ TABLES: Final[dict[str, Measure]] = {
     "memory": memory.measure,
     "browser": browser.measure,
     "lossy": lossy.measure,
+    "http": http.measure,
     "server-relaying": relaying.measure,
     "server-latency": latency.measure,
     "server-requests": requests.measure,
@@ -53,7 +55,7 @@ TABLES: Final[dict[str, Measure]] = {
     "server-profile": profile.measure,
 }
 
-ROUNDS: Final = {"throughput": 5, "browser": 5, "lossy": 5}
+ROUNDS: Final = {"throughput": 5, "browser": 5, "lossy": 5, "http": 5}
 """Of tables whose samples are long; the others have 9."""
 
 LIBRARIES: Final = ("aiortc", "aioice", "wrtc", "trio", "anyio", "msgpack")
