@@ -158,6 +158,11 @@ class Stream:
             if not self._over.is_set():
                 self.reset()
 
+    @property
+    def closed(self) -> WebSocketClosed | None:
+        """The end of a WebSocket that was closed in order; there may be messages to read yet."""
+        return self._closed
+
     # --- ends -----------------------------------------------------------------------------
 
     def reset(self, code: ResetCode = ResetCode.CANCELLED, reason: str = "") -> None:
