@@ -15,7 +15,7 @@ import trio
 
 from tests.readme import ROOT
 
-__all__ = ["EXAMPLES", "PATIENCE", "Program", "run"]
+__all__ = ["EXAMPLES", "PATIENCE", "Program", "run", "run_file"]
 
 EXAMPLES: Final = sorted(path.name for path in (ROOT / "examples").glob("embed_*.py"))
 
@@ -55,9 +55,19 @@ class Program:
 
 @asynccontextmanager
 async def run(example: str, server: str, *arguments: str) -> AsyncIterator[Program]:
+    """One of :data:`EXAMPLES`, with this server."""
     # Autobahn and Twisted have deprecations of their own; the others' warnings would be ours.
-    strict = () if "twisted" in example else ("-W", "error")
-    command = [sys.executable, *strict, f"examples/{example}", "--server", server, *arguments]
+    async with run_file(
+        example, "--server", server, *arguments, strict="twisted" not in example
+    ) as program:
+        yield program
+
+
+@asynccontextmanager
+async def run_file(example: str, *arguments: str, strict: bool = True) -> AsyncIterator[Program]:
+    """A file of examples/. ``strict``: its warnings are errors."""
+    options = ("-W", "error") if strict else ()
+    command = [sys.executable, *options, f"examples/{example}", *arguments]
     start = partial(
         trio.run_process,
         command,
