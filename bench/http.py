@@ -12,7 +12,6 @@ from typing import Final
 
 import httpx
 import trio
-from peerjs_trio.http.transport import open_transport
 
 from bench.ambianic_client import dial
 from bench.engines import EngineName, engine_factory, engines
@@ -21,6 +20,7 @@ from bench.http_ways import AmbianicWay, HttpxWay, Way
 from bench.processes import serving, together
 from bench.table import Table
 from peerjs_trio import open_peer
+from peerjs_trio.http.transport import open_transport
 
 __all__ = ["measure"]
 
