@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -21,7 +23,7 @@ from peerjs_proto.http_io import (
 )
 from peerjs_trio.http.stream import Stream
 
-__all__ = ["AsgiApp", "Remote", "answer", "http_scope", "refuse", "text_headers"]
+__all__ = ["AsgiApp", "AskerGone", "Remote", "answer", "http_scope", "refuse", "text_headers"]
 
 Scope = dict[str, Any]
 Message = MutableMapping[str, Any]
@@ -35,6 +37,10 @@ Remote = dict[str, Any]
 remote id, ``pair`` the name of a paired peer, or None."""
 
 _log = logging.getLogger("peerjs_trio.http")
+
+
+class AskerGone(OSError):
+    """Raised by ``send`` in an application: nobody is there any more (ASGI's HTTP 2.4)."""
 
 
 async def answer(
@@ -60,14 +66,21 @@ async def answer(
 
         tasks.start_soon(cancel_when_reset)
         try:
-            await app(scope, exchange.receive, exchange.send)
-        except (ConnectionClosed, StreamReset, RemoteProtocolError) as error:
-            _log.debug("%s is gone before its answer: %s", remote["peer"], error)
+            await app(scope, exchange.receive, partial(_send, exchange))
+        except AskerGone as gone:
+            _log.debug("%s is gone before its answer: %s", remote["peer"], gone)
         except Exception:
             _log.exception("the application has failed")
             exchange.failed = True
         await exchange.finish()
         tasks.cancel_scope.cancel()
+
+
+async def _send(exchange: _Exchange, message: Message) -> None:
+    try:
+        await exchange.send(message)
+    except (ConnectionClosed, StreamReset, RemoteProtocolError) as error:
+        raise AskerGone(str(error)) from error
 
 
 async def refuse(stream: Stream, status: int, text: str) -> None:
@@ -80,7 +93,7 @@ async def refuse(stream: Stream, status: int, text: str) -> None:
         await stream.send(body, end=True)
 
 
-class _Exchange:
+class _Exchange(ABC):
     """What both kinds have in common."""
 
     def __init__(self, stream: Stream, stall_timeout: float) -> None:
@@ -90,6 +103,10 @@ class _Exchange:
         "The application has raised."
         self._started = False
         "The response's head is out."
+
+    @abstractmethod
+    async def send(self, message: Message) -> None:
+        """What the application sends."""
 
     async def refuse(self, status: int, text: str) -> None:
         """Answer ourselves."""

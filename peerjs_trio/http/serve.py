@@ -42,10 +42,11 @@ class ServeLimits:
 
     http: HttpLimits = DEFAULT_HTTP_LIMITS
     "Of each connection."
-    requests: int = 256
+    requests: int = 512
     "Under way at once, of all peers; more are answered with 503."
-    requests_per_peer: int = 100
-    "The same of one peer id, over all its connections."
+    requests_per_peer: int = 200
+    """The same of one peer id, over all its connections: twice what one connection may have at
+    once, as an application can have something to do after its response, or its cancellation."""
     connections: int = 256
     "At once. For one more the one is closed that has been idle for longest, if one is."
     connections_per_peer: int = 16

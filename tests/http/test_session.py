@@ -41,6 +41,7 @@ class App:
 
     waiting: anyio.Event = attrs.Factory(anyio.Event)
     cancelled: anyio.Event = attrs.Factory(anyio.Event)
+    pushed: anyio.Event = attrs.Factory(anyio.Event)
     scopes: list[Any] = attrs.Factory(list)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -87,6 +88,13 @@ class App:
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept", "subprotocol": scope["subprotocols"][0]})
+        if scope["path"] == "/push":  # never asks whether anybody is there
+            try:
+                while True:
+                    await send({"type": "websocket.send", "text": "news"})
+            except OSError:
+                self.pushed.set()
+                raise
         while (message := await receive())["type"] == "websocket.receive":
             if message["text"] == "close, please":
                 await send({"type": "websocket.close", "code": 4001, "reason": "as you wish"})
@@ -257,6 +265,14 @@ async def test_a_websocket(world: World) -> None:
         with pytest.raises(WebSocketClosed, match=r"4001 \(as you wish\)"):
             await stream.receive_message()
     assert {"type": "websocket.disconnect", "code": 1000, "reason": "enough"} in world.app.scopes
+
+
+async def test_a_message_for_nobody(world: World) -> None:
+    async with world.session() as session:
+        stream = await websocket(session, "/push")
+        await stream.response()
+        await stream.close()
+        await world.app.pushed.wait()
 
 
 async def test_a_websocket_that_is_refused(world: World) -> None:
