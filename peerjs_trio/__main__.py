@@ -16,6 +16,7 @@ _COMMANDS = {
     "demo": "see it work: two Python peers, then a page in your browser",
     "serve": "run a PeerServer",
     "proxy": "let peers use an HTTP API of this machine, and nothing else",
+    "pair": "get to know a device, or let others know this one, by a code",
 }
 
 

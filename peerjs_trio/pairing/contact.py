@@ -48,7 +48,7 @@ async def offer_pairing(
 
     :param show_code: called with each code that is good from now on, in place of the one before.
         Each is good for one pairing, three tries, and ten minutes.
-    :param paired: called with each new pair, when it is stored.
+    :param paired: called with each new pair, when it is stored on both sides.
 
     Strangers see our name and tag, and no more. Whoever guesses on and on waits longer and longer.
     """
@@ -199,15 +199,14 @@ class _Offer:
             codes=self._codes,
             entropy=secrets.token_bytes(ENTROPY),
         )
+        stored: Pair | None = None
         try:
             for patience in (PATIENCE, _TYPING, PATIENCE):
                 with anyio.fail_after(patience):
                     text = await connection.receive()
                 answer = contact.receive(text, anyio.current_time())
                 if contact.pair is not None:
-                    pair = await anyio.to_thread.run_sync(self._pairings.add, contact.pair)
-                    _log.info("paired with %s", pair.name)
-                    self._paired(pair)
+                    stored = await anyio.to_thread.run_sync(self._pairings.add, contact.pair)
                 await connection.send(answer)
             # The client closes it when it has stored what it was told.
             with anyio.move_on_after(PATIENCE), suppress(ConnectionClosed, anyio.EndOfStream):
@@ -216,3 +215,6 @@ class _Offer:
             contact.end(anyio.current_time())
             self._changed.set()
             self._changed = anyio.Event()
+            if stored is not None:
+                _log.info("paired with %s", stored.name)
+                self._paired(stored)

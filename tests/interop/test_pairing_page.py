@@ -65,13 +65,12 @@ async def hello(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_device(url: str, path: Path, id: str | None = None) -> AsyncIterator[Device]:
+async def open_device(url: str, path: Path) -> AsyncIterator[Device]:
     clock = [1e9]
     pairings = Pairings.open(path, name="kitchen", clock=lambda: clock[0])
     show, codes = trio.open_memory_channel[str](8)
-    terms = {} if id else {"token": pairings.own_token(None)}
     async with (
-        open_peer(id or pairings.own_id(), server=url, **terms) as peer,
+        open_peer("device", server=url) as peer,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(partial(serve, peer, hello, pairings=pairings, secret=SECRET))
@@ -95,7 +94,7 @@ async def test_a_page_pairs_by_the_code_and_comes_back_without_one(
         async with opened(browser, site, "page") as page:
             # As on a LAN without certificates, where a page has to do without crypto.subtle.
             assert await page.call("lab.isSecure") == [False, False]
-            async with open_device(server.url, tmp_path / "device.json", "device") as device:
+            async with open_device(server.url, tmp_path / "device.json") as device:
                 code = await device.codes.receive()
                 tag = device.pairings.tag
                 found = await page.call("lab.discover", ["device", "page-2"])
@@ -110,7 +109,7 @@ async def test_a_page_pairs_by_the_code_and_comes_back_without_one(
                 assert device.pairings.pairs == ()
                 told = await page.call("lab.pair", "device", f"{code[:3]} {code[3:]}")
                 assert told == {"name": "kitchen", "tag": tag}
-                assert [pair.name for pair in device.pairings.pairs] == ["page"]
+                assert [known.name for known in device.pairings.pairs] == ["page"]
                 assert await page.call("lab.withPairing", "device") == "hello"
             await page.navigate(site)
             await page.call("lab.open", "page")
@@ -137,7 +136,7 @@ async def test_keys_rotate_for_two_tabs_that_share_a_store(
 ) -> None:
     async with (
         open_server(routes=routes) as server,
-        open_device(server.url, tmp_path / "device.json", "device") as device,
+        open_device(server.url, tmp_path / "device.json") as device,
         opened(browser, server.url, "page") as page,
     ):
         code = await device.codes.receive()
@@ -169,7 +168,7 @@ async def test_a_page_with_the_secret_gets_in_and_others_do_not(
 ) -> None:
     async with (
         open_server(routes=routes) as server,
-        open_device(server.url, tmp_path / "device.json", "device"),
+        open_device(server.url, tmp_path / "device.json"),
         opened(browser, server.url, "page") as page,
     ):
         assert await page.call("lab.withSecret", "device", SECRET) == "hello"
@@ -186,7 +185,7 @@ async def test_who_stands_between_a_page_and_its_device_gets_nothing(
 ) -> None:
     async with (
         open_server(routes=routes) as server,
-        open_device(server.url, tmp_path / "device.json", "device") as device,
+        open_device(server.url, tmp_path / "device.json") as device,
         stand_between(server.url, "device", "page", "peerjs-http", "peerjs-pair") as middle,
         opened(browser, server.url, "page", middle.url) as page,
     ):

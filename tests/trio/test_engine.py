@@ -58,6 +58,7 @@ async def test_a_description_has_one_fingerprint(engine: EngineFactory) -> None:
             assert fingerprint.startswith("sha-256 ")
 
 
+@pytest.mark.trio
 async def test_buffers_are_sent_as_bytes(engine: EngineFactory) -> None:
     async with pair(engine) as (alice, bob):
         buffer = bytearray(b"before")
