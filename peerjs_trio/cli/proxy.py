@@ -42,10 +42,14 @@ _LOOK_TIMEOUT: Final = 2.0
 
 _WHO: Final = f"""\
 say who may use it:
-  --secret-file FILE  whoever has the secret in it, or in the variable {SECRET_VARIABLE}:
-                      python -c "import secrets; print(secrets.token_urlsafe())"
+  --secret-file FILE  whoever has the secret in it; the variable {SECRET_VARIABLE} can hold it as well
   --pairings FILE     whoever is paired with this machine: "peerjs pair"
-  --ambianic          whoever knows the id: ambianic's pages cannot prove anything"""
+  --ambianic          whoever knows the id: ambianic's pages cannot prove anything
+python -c "import secrets; print(secrets.token_urlsafe())" makes a secret"""
+
+_NO_USE: Final = f"""\
+--ambianic lets in whoever knows the id, so a secret or pairings would keep nobody out: leave out
+one or the other (--secret-file, the variable {SECRET_VARIABLE}, --pairings)"""
 
 
 def add_parser(subparsers: _SubParsers) -> None:
@@ -71,7 +75,7 @@ def add_parser(subparsers: _SubParsers) -> None:
     parser.add_argument(
         "--ambianic",
         action="store_true",
-        help="serve ambianic's pages too. They can prove nothing: whoever knows the id gets in",
+        help="serve ambianic's pages. They can prove nothing: whoever knows the id gets in",
     )
     add_peer_options(parser)
     limits = parser.add_argument_group("limits")
@@ -134,6 +138,8 @@ class _Proxy:
         secret, file = secret_from(args), pairings_from(args)
         if secret is None and file is None and not args.ambianic:
             raise OptionError(_WHO)
+        if args.ambianic and (secret is not None or file is not None):
+            raise OptionError(_NO_USE)
         if secret is not None and len(secret) < ENOUGH:
             raise OptionError(f"the secret has fewer than {ENOUGH} characters")
         limits = {name: getattr(args, name) for name in _LIMITS}

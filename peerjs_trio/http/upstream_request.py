@@ -44,9 +44,10 @@ class UpstreamLimits:
     "The body of a request. It is passed on as it comes, and never held here."
     response_bytes: int | None = 4 * 1024**3
     "The body of a response: a film, or an hour of a camera. None: no end."
-    requests: int = 64
-    "At once, for all remote sides together. A small server has few connections."
-    websockets: int = 64
+    requests: int = 256
+    """At once, for all remote sides together: as many as ``ServeLimits.requests``, which sees to it
+    that one peer does not have them all. Others wait for their turn."""
+    websockets: int = 256
     "The same for WebSockets, which stay."
     message_bytes: int = 1024 * 1024
     "One message of a WebSocket, in either direction."

@@ -142,6 +142,8 @@ async def test_ambianic_s_pages_need_a_word() -> None:
     [
         ((), {}, "say who may use it"),
         (("--secret-file", "nowhere"), {}, "--secret-file: "),
+        (("--ambianic",), {SECRET_VARIABLE: SECRET}, "would keep nobody out"),
+        (("--ambianic", "--pairings", "nowhere"), {}, "would keep nobody out"),
         ((), {SECRET_VARIABLE: "short"}, "the secret has fewer than 16 characters"),
         (("--target", "ftp://x/", "--ambianic"), {}, "'ftp://x/' is not a base URL"),
         (("--target", "https://x/", "--ca-file", "nowhere", "--ambianic"), {}, "No such file"),
