@@ -42,7 +42,7 @@ _LOOK_TIMEOUT: Final = 2.0
 
 _WHO: Final = f"""\
 say who may use it:
-  --secret-file FILE  whoever has the secret in it; the variable {SECRET_VARIABLE} can hold it as well
+  --secret-file FILE  whoever has the secret in it, or in the variable {SECRET_VARIABLE}
   --pairings FILE     whoever is paired with this machine: "peerjs pair"
   --ambianic          whoever knows the id: ambianic's pages cannot prove anything
 python -c "import secrets; print(secrets.token_urlsafe())" makes a secret"""
