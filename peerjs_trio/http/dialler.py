@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import math
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -12,8 +13,9 @@ import attrs
 
 from peerjs_proto.errors import ConnectionClosed, ConnectTimeout, PeerError
 from peerjs_proto.http_io import HTTP_LABEL, HttpLimits
-from peerjs_trio.connection import DataConnection
+from peerjs_trio.connection import BrokenConnection, DataConnection
 from peerjs_trio.http.session import HttpSession, open_session
+from peerjs_trio.pairing import Pair, Pairings, connect_paired, prove
 from peerjs_trio.peer import Peer
 
 __all__ = ["Dialler", "Line", "Proof"]
@@ -28,8 +30,8 @@ T = TypeVar("T")
 class Proof:
     """What the far side may ask for before it speaks HTTP."""
 
-    secret: str | bytes | None = attrs.field(default=None, repr=False)
-    pairings: Any = None
+    secret: str | None = attrs.field(default=None, repr=False)
+    pairings: Pairings | None = None
 
 
 @attrs.define(eq=False)
@@ -48,8 +50,10 @@ class Line:
 
     def end_if_idle(self) -> None:
         """Close one that takes no more requests and has none."""
-        if not self.is_usable and self.session is not None and self.session.streams == 0:
-            self.scope.cancel()
+        if not self.is_usable and self.session is not None:
+            with self.session.turn() as core:
+                if core.streams == 0:
+                    self.scope.cancel()
 
 
 class Dialler:
@@ -58,15 +62,18 @@ class Dialler:
     def __init__(
         self,
         peer: Peer,
-        remote_id: str,
+        remote: str | Pair,
         *,
         proof: Proof,
         metadata: Any,
         limits: HttpLimits,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
-        self._peer = peer
-        self._remote_id = remote_id
+        self._dial = (
+            partial(connect_paired, peer, remote)
+            if isinstance(remote, Pair)
+            else partial(peer.connect, remote)
+        )
         self._proof = proof
         self._metadata = metadata
         self._limits = limits
@@ -100,7 +107,9 @@ class Dialler:
                 async with open_session(
                     connection, client=True, limits=self._limits, first=first
                 ) as session:
-                    await _hear(session.ready())
+                    await _hear(session.wait_ready())
+                    if not session.is_open:
+                        raise BrokenConnection("the peer has ended the connection at once")
                     line.session = session
                     line.settled.set()
                     await session.wait_closed()
@@ -113,29 +122,19 @@ class Dialler:
 
     async def _connect(self) -> tuple[DataConnection, str | bytes | None]:
         """A connection, proven where that was asked for, and what was read of it too many."""
-        connection = await self._peer.connect(
-            self._remote_id,
+        connection = await self._dial(
             label=HTTP_LABEL,
             metadata=self._metadata,
             serialization="raw",
             reliable=True,
         )
         try:
-            return connection, await _hear(self._prove(connection))
+            proof = self._proof
+            words = prove(connection, secret=proof.secret, pairings=proof.pairings, within=math.inf)
+            return connection, await _hear(words)
         except BaseException:
             await connection.aclose()
             raise
-
-    async def _prove(self, connection: DataConnection) -> bytes | None:
-        secret, pairings = self._proof.secret, self._proof.pairings
-        try:
-            pairing = importlib.import_module("peerjs_trio.pairing")
-        except ModuleNotFoundError:
-            if secret is None and pairings is None:
-                return None
-            raise
-        first: bytes | None = await pairing.prove(connection, secret=secret, pairings=pairings)
-        return first
 
 
 async def _hear(words: Awaitable[T]) -> T:

@@ -19,6 +19,7 @@ from peerjs_trio.http.exchange import Body, Exchange
 from peerjs_trio.http.faults import RequestRefused, Timeouts, dial_error, request_error
 from peerjs_trio.http.headers import end_to_end, to_headers, to_raw
 from peerjs_trio.http.stream import Stream
+from peerjs_trio.pairing import Pair, Pairings
 from peerjs_trio.peer import Peer
 
 __all__ = ["PeerTransport", "open_transport", "request_head"]
@@ -30,10 +31,10 @@ _ATTEMPTS: Final = 3
 @asynccontextmanager
 async def open_transport(
     peer: Peer,
-    remote_id: str,
+    remote: str | Pair,
     *,
-    secret: str | bytes | None = None,
-    pairings: Any = None,
+    secret: str | None = None,
+    pairings: Pairings | None = None,
     metadata: Any = None,
     limits: HttpLimits = DEFAULT_HTTP_LIMITS,
 ) -> AsyncGenerator[PeerTransport]:
@@ -48,6 +49,7 @@ async def open_transport(
     What a URL has before its path is the client's own affair: paths are relative to the base URL
     of whoever serves, and the host is not sent.
 
+    :param remote: its id, or a device that this one is paired with, under whatever id it has today.
     :param secret: what both sides share, if the far side asks for it.
     :param pairings: those whom this side knows, if the far side asks for one of them.
     :param metadata: any JSON value, for the far side to see.
@@ -60,7 +62,7 @@ async def open_transport(
     async with open_background() as tasks:
         dialler = Dialler(
             peer,
-            remote_id,
+            remote,
             proof=Proof(secret, pairings),
             metadata=metadata,
             limits=limits,

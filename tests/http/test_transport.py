@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
+from pathlib import Path
 
 import attrs
 import httpx
 import pytest
 import trio
 
-from peerjs_trio import PeerUnavailable
+from peerjs_proto.errors import Unauthorized
+from peerjs_proto.pairing import NewPair
+from peerjs_trio import PeerUnavailable, open_peer
+from peerjs_trio.http import serve
 from peerjs_trio.http.faults import Timeouts
 from peerjs_trio.http.transport import PeerTransport, open_transport
+from peerjs_trio.pairing import Pairings
 from tests.http.sides import PART, App, Sides, open_sides
 
 pytestmark = pytest.mark.trio
@@ -190,10 +196,62 @@ async def test_metadata_is_for_the_far_side_to_see(sides: Sides, nursery: trio.N
     nursery.start_soon(dial)
     async with sides.script() as session:
         assert session.connection.metadata == ["seen"]
-    nursery.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
 
 
 async def test_no_timeout_is_no_limit() -> None:
     assert Timeouts.of({}) == Timeouts(math.inf, math.inf, math.inf, math.inf)
     given = httpx.Timeout(None, read=3).as_dict()
     assert Timeouts.of({"timeout": given}) == Timeouts(read=3)
+
+
+SECRET = "sixteen letters, and some more"
+
+
+async def test_who_has_the_secret_is_answered(sides: Sides, nursery: trio.Nursery) -> None:
+    nursery.start_soon(partial(serve, sides.device, App(), secret=SECRET))
+    async with (
+        open_transport(sides.alice, "device", secret=SECRET) as transport,
+        httpx.AsyncClient(transport=transport) as client,
+    ):
+        assert (await client.get("http://device/")).text == "hello"
+        # And again, over the next connection.
+        (connection,) = sides.device.connections
+        await connection.aclose()
+        with trio.fail_after(10):
+            while sides.alice.connections:
+                await trio.lowlevel.checkpoint()
+        assert (await client.get("http://device/")).text == "hello"
+
+
+@pytest.mark.parametrize("secret", [None, "another secret, as long as it is"])
+async def test_who_has_not_is_told(sides: Sides, nursery: trio.Nursery, secret: str | None) -> None:
+    nursery.start_soon(partial(serve, sides.device, App(), secret=SECRET))
+    with pytest.raises(Unauthorized):
+        async with open_transport(sides.alice, "device", secret=secret):
+            pass
+
+
+async def test_a_secret_that_nobody_asks_for_is_not_told(sides: Sides, app: App) -> None:
+    async with (
+        open_transport(sides.alice, "device", secret=SECRET) as transport,
+        httpx.AsyncClient(transport=transport) as client,
+    ):
+        assert (await client.get("http://device/")).text == "hello"
+
+
+async def test_who_is_paired_is_answered(
+    sides: Sides, nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    ours, theirs = (Pairings.open(tmp_path / name, name=name) for name in ("alice", "lamp"))
+    theirs.add(NewPair("0a" * 16, bytes(32), "alice"))
+    lamp = ours.add(NewPair("0a" * 16, bytes(32), "lamp", theirs.id_secret))
+    async with open_peer(theirs.own_id(), server=sides.url) as device:
+        nursery.start_soon(partial(serve, device, app := App(), pairings=theirs))
+        async with (
+            open_transport(sides.alice, lamp, pairings=ours) as transport,
+            httpx.AsyncClient(transport=transport) as client,
+        ):
+            assert (await client.get("http://lamp/")).text == "hello"
+        nursery.cancel_scope.cancel()
+    assert app.scopes[0]["extensions"]["peerjs"]["pair"] == "alice"
