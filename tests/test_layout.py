@@ -121,7 +121,8 @@ CONFINED = {
     "websockets": {"frames"},
     "h11": {
         *("websocket", "http.upstream_websocket"),
-        *("http.tunnel_connection", "http.tunnel_guard", "http.tunnel_websocket"),
+        *("http.tunnel_body", "http.tunnel_connection"),
+        *("http.tunnel_guard", "http.tunnel_websocket"),
     },
     "httpx": {
         *("http.upstream", "http.upstream_body"),

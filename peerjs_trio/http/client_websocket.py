@@ -17,8 +17,8 @@ from peerjs_trio.http.stream import Stream
 
 __all__ = ["ClientWebSocket", "WebSocketRefused", "accept_websocket", "websocket_head"]
 
-_TEXT_BYTES: Final = 65_536
-"Kept of a refusal."
+_REFUSAL_BYTES: Final = 65_536
+"Kept of one."
 
 _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 "A path may have all of these; the rest is percent-encoded."
@@ -32,13 +32,16 @@ _CODES: Final[Mapping[int, int]] = {ResetCode.INVALID: 1007, ResetCode.TOO_LARGE
 class WebSocketRefused(httpx.HTTPError):
     """The far side has answered, and not with a WebSocket."""
 
-    def __init__(self, status: int, headers: httpx.Headers, text: str) -> None:
+    def __init__(self, status: int, headers: httpx.Headers, content: bytes) -> None:
+        text = content.decode("utf-8", "replace")
         super().__init__(f"the WebSocket was refused with status {status}: {text[:200]}")
         self.status = status
         self.headers = headers
         "Of the response."
-        self.text = text
+        self.content = content
         "Its body, or the first 64 KiB of that."
+        self.text = text
+        "The same, read as UTF-8."
 
 
 class ClientWebSocket:
@@ -141,18 +144,18 @@ async def accept_websocket(stream: Stream) -> ClientWebSocket:
         headers = httpx.Headers(to_raw(response.headers))
         if response.status == 101:
             return ClientWebSocket(stream, headers)
-        text = await _beginning(stream)
+        content = await _beginning(stream)
     except PeerError as error:
         raise request_error(error, sending=False) from error
     except BaseException:
         stream.reset()
         raise
     stream.reset()
-    raise WebSocketRefused(response.status, headers, text.decode("utf-8", "replace"))
+    raise WebSocketRefused(response.status, headers, content)
 
 
 async def _beginning(stream: Stream) -> bytes:
-    text = b""
-    while len(text) < _TEXT_BYTES and (part := await stream.receive()):
-        text += part
-    return text[:_TEXT_BYTES]
+    content = b""
+    while len(content) < _REFUSAL_BYTES and (part := await stream.receive()):
+        content += part
+    return content[:_REFUSAL_BYTES]
