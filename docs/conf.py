@@ -53,7 +53,7 @@ else:
     nitpick_ignore_regex.append(
         (
             "py:.*",
-            r"(abc|anyio|asyncio|collections|contextlib|datetime|enum|hypothesis|ipaddress|os|signal"
+            r"(abc|anyio|asyncio|collections|contextlib|datetime|enum|hypothesis|ipaddress|os|pathlib|signal"
             r"|socket|ssl|trio|types)\..*",
         )
     )

@@ -81,7 +81,7 @@ async def pair_with(
     Raises:
         Unauthorized: the code is wrong, or somebody stands between. Nothing is stored.
         LocalProtocolError: what was typed cannot be a code.
-        PeerError: what :meth:`Peer.connect` raises, and ConnectionClosed.
+        PeerError: what :meth:`peerjs_trio.Peer.connect` raises, and ConnectionClosed.
     """
     async with await _connect(peer, remote_id) as connection:
         try:

@@ -115,7 +115,7 @@ class Pairings:
     ) -> Pairings:
         """The pairings in this file, which is made where it is not there.
 
-        :param path: None is :func:`default_pairings_file`.
+        :param path: None is :func:`~peerjs_trio.pairing.default_pairings_file`.
         :param name: what others call us, from now on; at first it is this machine's.
         :param clock: tells Unix time in seconds.
         """
