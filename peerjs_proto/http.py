@@ -113,6 +113,8 @@ class HttpProtocol:
         self._turns: dict[int, None] = {}
         "Streams that have something to send; some may lack the credit."
         self._answers = 0
+        self._most_answers = limits.answers + (0 if client else 2 * limits.streams)
+        "A client that keeps to the rules can be owed two frames a request: a response, and DONE."
         self._answering = not client
         """Whether what is sent now answers the far side. All that a server sends does: its answers
         to requests that were given up again count until they are read."""
@@ -548,7 +550,7 @@ class HttpProtocol:
     def _send(self, frame: bytes) -> None:
         self._frames.append((frame, self._answering))
         self._answers += self._answering
-        if self._answers > self._limits.answers and self._error is None:
+        if self._answers > self._most_answers and self._error is None:
             words = f"{self._answers} answers are waiting for the far side to read them"
             self._fail(RemoteProtocolError(words), GoAwayCode.OVERLOAD, "read what you ask for")
 

@@ -143,7 +143,7 @@ class HttpLimits:
     message_bytes: int = 1_048_576
     "One WebSocket message, as uvicorn and trio-websocket have it, or a little less."
     answers: int = 1000
-    "Frames that answer the far side's and that it does not read."
+    "Frames that answer the far side's and that it does not read, beside two for each of streams."
 
     def __attrs_post_init__(self) -> None:
         if not 1024 <= self.frame_bytes <= LARGEST_FRAME:

@@ -10,6 +10,7 @@ from peerjs_proto.errors import (
 )
 from peerjs_proto.http import HttpProtocol
 from peerjs_proto.http_io import (
+    CloseReceived,
     DataReceived,
     Ended,
     Failed,
@@ -178,10 +179,20 @@ def test_a_server_is_done_when_it_says_so() -> None:
 def test_answers_that_nobody_reads_are_bounded() -> None:
     end = End(client=False, limits=HttpLimits(answers=5, streams=1), hello=hello())
     end.hear(get(1, flags=0))
-    for number in range(2, 7):
+    for number in range(2, 9):
         assert end.hear(get(number)) == []
-    assert kinds(end.hear(get(7))) == [Ended, Failed]
+    assert kinds(end.hear(get(9))) == [Ended, Failed]
     assert failed(end, GoAwayCode.OVERLOAD)
+
+
+def test_nobody_is_overloaded_by_as_many_requests_as_are_allowed() -> None:
+    end = End(client=False, limits=HttpLimits(answers=1, streams=50), hello=hello())
+    for number in range(1, 51):
+        end.hear(get(number, flags=0))
+    for number in range(1, 51):
+        end.core.respond(number, OK, end=True)
+    assert end.told() == []
+    assert types(end.said()) == [RESPONSE, RESET] * 50
 
 
 def test_answers_that_are_read_are_not_counted() -> None:
@@ -193,10 +204,11 @@ def test_answers_that_are_read_are_not_counted() -> None:
 
 
 def test_a_servers_own_words_count_as_answers() -> None:
-    end = End(client=False, limits=HttpLimits(answers=5), hello=hello())
-    for number in range(1, 7):
+    end = End(client=False, limits=HttpLimits(answers=5, streams=1), hello=hello())
+    for number in range(1, 9):
         end.hear(get(number))
         end.core.respond(number, OK, end=True)
+        end.core.release(number)
     assert kinds(end.told()) == [Ended, Failed]
     assert failed(end, GoAwayCode.OVERLOAD)
 
@@ -216,13 +228,12 @@ def test_the_last_straw_is_a_stream_that_breaks_off(wrong: bytes) -> None:
 
 
 def test_the_last_straw_is_a_close() -> None:
-    end = End(client=False, limits=HttpLimits(answers=1), hello=hello())
-    for number in (1, 2):
-        end.hear(get(number, flags=0, websocket=True))
-        end.core.respond(number, ResponseHead(101), end=False)
-        end.said()
-    end.hear(coded(CLOSE, 1, 1000))
-    assert kinds(end.hear(coded(CLOSE, 2, 1000)))[-1] is Failed
+    end = End(client=False, limits=HttpLimits(answers=1, streams=1), hello=hello())
+    end.hear(get(1, flags=0, websocket=True))
+    end.core.respond(1, ResponseHead(101), end=False)
+    end.said()
+    assert end.hear(*[get(number) for number in (2, 3, 4)]) == []
+    assert kinds(end.hear(coded(CLOSE, 1, 1000))) == [CloseReceived, Failed]
     assert failed(end, GoAwayCode.OVERLOAD)
 
 

@@ -116,7 +116,7 @@ class Watched:
         core = self.core
         assert core.streams <= (LIMITS.streams if not core._client else 4)
         assert len(core._streams) <= 2 * LIMITS.streams
-        assert len(core._frames) <= LIMITS.answers + self.own_words + 2
+        assert len(core._frames) <= LIMITS.answers + 2 * LIMITS.streams + self.own_words + 2
         assert max(len(core._owing), len(core._turns), len(core._requests)) <= core.streams
         for number in self.requested:
             stream = core._streams.get(number)
