@@ -1,8 +1,12 @@
-"""What README.md says: its programs print what stands below them, its tables are complete."""
+"""What README.md says: its programs print what stands below them, its tables are complete.
+
+The programs of docs/http.md as well.
+"""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,15 +14,20 @@ import peerjs_trio
 from tests.readme import README, ROOT, Block, blocks
 
 PROGRAMS = list(blocks("python"))
-ENDING = [block for block in PROGRAMS if block.output is not None]
+ENDING = [
+    pytest.param(page, block, id=f"{page.stem}-line{block.line}")
+    for page in (README, ROOT / "docs" / "http.md")
+    for block in blocks("python", page)
+    if block.output is not None
+]
 
 
-@pytest.mark.parametrize("block", ENDING, ids=lambda block: f"line{block.line}")
+@pytest.mark.parametrize(("page", "block"), ENDING)
 def test_a_program_prints_what_stands_below_it(
-    block: Block, capsys: pytest.CaptureFixture[str]
+    page: Path, block: Block, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # So many empty lines before it that a traceback has the README's line numbers.
-    code = compile("\n" * (block.line - 1) + block.code, README, "exec")
+    # So many empty lines before it that a traceback has the page's line numbers.
+    code = compile("\n" * (block.line - 1) + block.code, page, "exec")
     exec(code, {"__name__": "__main__"})
     assert capsys.readouterr().out == block.output
 
