@@ -74,7 +74,10 @@ async def test_servers_are_found_for_as_long_as_they_are_announced(
     async with open_server("::", path="/app") as server, open_server("::") as other:
         async with announce(server, name="Küche"), announce(other.port, name="Bath"):
             await until(is_announced)
-            bath, kitchen = await find_servers()
+            servers: list[LanServer] = []
+            while len(servers) < 2:  # a machine that is busy may not hear both in time
+                servers = await find_servers()
+            bath, kitchen = servers
         assert (bath.name, kitchen.name) == ("Bath", "Küche")
         assert bath.url.endswith(f":{other.port}/")
         assert kitchen.url.endswith(f":{server.port}/app")
