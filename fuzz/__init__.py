@@ -20,6 +20,7 @@ TARGETS: Final = (
     "msgpack_stream",
     "two_peers",
     "server_clients",
+    "http_streams",
     "fence",
     "http_proxy",
     "pairing",

@@ -42,6 +42,8 @@ def seeds(target: str) -> Iterator[tuple[str, bytes]]:
             yield "three", bytes.fromhex("a3616263 82a16101a16293c0c2c3 cb3ff8000000000000")
         case "two_peers":
             yield from _lives()
+        case "http_streams":
+            yield from _streams()
         case "fence":
             yield from _requests()
         case "http_proxy":
@@ -201,6 +203,30 @@ def _requests() -> Iterator[tuple[str, bytes]]:
     )
     for first in range(8):
         yield f"pieces-{first}", bytes((first * 37 + n * n * 11) % 256 for n in range(20))
+
+
+def _streams() -> Iterator[tuple[str, bytes]]:
+    """A server's streams and a client's, and how they may go on."""
+    asked, opened = b"\0\0\0\0\0\1", b"\0\0\0\1\0\0"
+    answered, accepted, read = b"\7\0\0\1", b"\7\0\1\0", b"\x0e\7"
+    body, message, taken = b"\0\4\0\1\0", b"\0\7\0\4\3abc", b"\x0d\0\0\x28"
+    server = {
+        "answered": asked + answered + read,
+        "uploaded": b"\0\0\0\2\0\0" + body + body + taken + answered + read,
+        "refused": asked * 8 + read + b"\x0f\0\2" * 8 + asked,
+        "WebSocket": opened + accepted + read + message * 3 + b"\x0a\0\1\0\0" + read,
+        "closed": opened + accepted + read + b"\0\x0c\0\0\3bye" + read,
+        "reset": opened + accepted + message + b"\0\x0b\0\1\0" + b"\x0f\0\2" + read,
+    }
+    client = {
+        "answered": b"\6\0\1" + read + b"\0\3\0\0\0\0" + body + b"\0\7\0\1\0",
+        "WebSocket": b"\6\1\0" + read + b"\0\3\0\1\0\0" + message + b"\x0b\0\0\0" + read,
+        "given up": b"\6\0\1\x0c\0\0\0" * 6 + read,
+        "gone": b"\6\0\0" + read + b"\0\x0d\0\3bye",
+    }
+    for side, lives in ((b"\0\1", server), (b"\1\1", client)):
+        for what, life in lives.items():
+            yield f"{'client' if side[0] else 'server'}, {what}", side + life
 
 
 def _server_seeds() -> Iterator[tuple[str, bytes]]:

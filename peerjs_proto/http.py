@@ -317,9 +317,9 @@ class HttpProtocol:
 
         A request that has not gone out never does.
         """
-        frame = frames.reset_frame(number, code, reason)
         stream = self._streams.get(number)
         if stream is not None and not stream.is_over:
+            frame = frames.reset_frame(number, code, reason)
             is_known = number not in self._requests
             self._drop(number, stream)
             if is_known:

@@ -19,6 +19,7 @@ from peerjs_proto.http_io import (
     GoingAway,
     HttpEvent,
     RequestHead,
+    ResetCode,
     ResponseHead,
 )
 
@@ -125,6 +126,11 @@ def test_a_stream_that_never_was_and_one_that_is_over() -> None:
     for late in (pair.client.reset, pair.server.release, pair.client.release):
         late(number)
     pair.client.consumed(number, 5)
+    for never in (-1, 0, 77, 1 << 32):
+        for late in (pair.client.reset, pair.server.release):
+            late(never)
+    assert pair.client.next_frame() == coded(RESET, number, ResetCode.CANCELLED)
+    assert pair.client.next_frame() is None
     with pytest.raises(ConnectionClosed):
         pair.client.send(number, b"x")
 
