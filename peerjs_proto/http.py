@@ -79,7 +79,7 @@ class HttpProtocol:
 
     Calls raise LocalProtocolError for what the protocol does not allow, and ConnectionClosed for a
     stream or a connection that is over; both change nothing. What the far side does wrong never
-    raises: it resets its stream, or is :class:`Failed`.
+    raises: it resets its stream, or is :class:`~peerjs_proto.http_io.Failed`.
     """
 
     def __init__(
