@@ -17,6 +17,8 @@ _COMMANDS = {
     "serve": "run a PeerServer",
     "proxy": "let peers use an HTTP API of this machine, and nothing else",
     "pair": "get to know a device, or let others know this one, by a code",
+    "fetch": "ask another peer's HTTP for something, as curl does",
+    "tunnel": "open a local port that leads to another peer's HTTP",
 }
 
 

@@ -127,7 +127,8 @@ CONFINED = {
     "httpx": {
         *("http.upstream", "http.upstream_body"),
         *("http.transport", "http.exchange", "http.faults", "http.client_websocket"),
-        *("http.tunnel_connection", "cli.fetch"),
+        *("http.tunnel_connection", "cli.remote", "cli.fetch"),
+        "cli.fetch.request",
     },
     "coredis": {"bus.addresses", "bus.redis"},
     "cryptography": {"tls"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Final
 
 import anyio
@@ -66,20 +66,23 @@ class Exchange(httpx.AsyncByteStream):
         self.end(ResetCode.TIMEOUT)
         raise httpx.ReadTimeout("there was no response in time")
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            part: bytes | None = None
-            try:
-                with anyio.move_on_after(self._timeouts.read):
-                    part = await self._stream.receive()
-            except PeerError as error:
-                raise self._error(error) from error
-            if part is None:
-                self.end(ResetCode.TIMEOUT)
-                raise httpx.ReadTimeout("the response did not go on in time")
-            if not part:
-                return
-            yield part
+    def __aiter__(self) -> Exchange:
+        return self
+
+    async def __anext__(self) -> bytes:
+        # No generator: one that is left in the middle has to be closed.
+        part: bytes | None = None
+        try:
+            with anyio.move_on_after(self._timeouts.read):
+                part = await self._stream.receive()
+        except PeerError as error:
+            raise self._error(error) from error
+        if part is None:
+            self.end(ResetCode.TIMEOUT)
+            raise httpx.ReadTimeout("the response did not go on in time")
+        if not part:
+            raise StopAsyncIteration
+        return part
 
     async def aclose(self) -> None:
         """Give up what is not read yet, and what is not sent."""

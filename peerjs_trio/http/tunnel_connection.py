@@ -159,7 +159,8 @@ class TunnelConnection:
             headers.append((b"connection", b"close"))  # nobody wants the rest
         try:
             await self._send(_head(response.status_code, headers))
-            async for part in response.aiter_raw():
+            assert isinstance(response.stream, httpx.AsyncByteStream), "our transport's"
+            async for part in response.stream:
                 await self._send(h11.Data(data=part))
             await self._send(h11.EndOfMessage())
         except h11.LocalProtocolError as error:
