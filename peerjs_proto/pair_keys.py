@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 DAY: Final = 86_400.0
-"Seconds after which a key is replaced, at the next handshake."
+"Seconds after its first proof when a key is replaced, at the next handshake."
 
 EPOCH: Final = 30 * DAY
 "Seconds for which a device has the same id."
@@ -39,13 +39,14 @@ _LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 class PairKeys:
     """A device's keys of one pair: the newest, and the one before.
 
-    The one before is good until the newest has been proved and is a day old itself. So whoever
-    has missed the entropy, or has two tabs that read and write one store, is never shut out:
-    what it stores is at least the generation that it has proved last.
+    The one before is good until a day after the newest was proved first. So whoever has missed
+    the entropy, has two tabs that read and write one store, or crashes before its last write is
+    on the disk, is never shut out.
     """
 
     key: bytes = attrs.field(repr=False)
-    since: float
+    since: float | None
+    "When it was proved first; None: it has not been."
     generation: int = 1
     older: bytes | None = attrs.field(default=None, repr=False)
     entropy: bytes | None = attrs.field(default=None, repr=False)
@@ -63,10 +64,12 @@ class PairKeys:
         """
         if generation == self.generation - 1:
             return self, self.entropy
-        if now - self.since < DAY:
+        if self.since is None:
+            return attrs.evolve(self, since=now), None
+        if abs(now - self.since) < DAY:  # a clock that was wrong does not keep a key for years
             return self, None
         key = following(self.key, entropy)
-        return PairKeys(key, now, generation + 1, self.key, entropy), entropy
+        return PairKeys(key, None, generation + 1, self.key, entropy), entropy
 
 
 def following(key: bytes, entropy: bytes) -> bytes:

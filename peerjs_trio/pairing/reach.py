@@ -31,8 +31,8 @@ _LONGEST_SLEEP = 3600.0
 async def connect_paired(peer: Peer, pair: Pair, **options: Any) -> DataConnection:
     """Connect to a device that we are paired with, under whatever id it has today.
 
-    Takes what :meth:`peerjs_trio.Peer.connect` does, and raises it: PeerUnavailable where the device is under
-    none of its ids. Who answers has proved nothing yet: call :func:`prove`.
+    Takes what :meth:`peerjs_trio.Peer.connect` does, and raises it: PeerUnavailable where the
+    device is under none of its ids. Who answers has proved nothing yet: call :func:`prove`.
     """
     ids = pair.remote_ids()
     if not ids:

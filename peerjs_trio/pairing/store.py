@@ -321,13 +321,13 @@ def _load(path: Path) -> _Kept | None:
 
 def _pair(said: dict[str, Any]) -> Pair:
     keys, id_secret = said["keys"], said.get("id_secret")
-    older, entropy = keys["older"], keys["entropy"]
+    since, older, entropy = keys["since"], keys["older"], keys["entropy"]
     return Pair(
         str(said["id"]),
         check_name(said["name"]),
         PairKeys(
             _secret(keys["key"]),
-            float(keys["since"]),
+            None if since is None else float(since),
             int(keys["generation"]),
             older and _secret(older),
             entropy and _secret(entropy),

@@ -155,7 +155,7 @@ async def test_keys_rotate_for_two_tabs_that_share_a_store(
                     nursery.start_soon(page.call, "lab.withPairing", "device")
             assert await page.call("lab.generations") == [generation]
             assert await page.call("lab.keys") == [device.pairings.pairs[0].keys.key.hex()]
-        assert await page.call("lab.withPairing", "device") == "hello"
+            assert await page.call("lab.withPairing", "device") == "hello"
         device.pairings.forget(device.pairings.pairs[0].id)
         with pytest.raises(JavaScriptError, match="proof does not hold"):
             await page.call("lab.withPairing", "device")

@@ -39,11 +39,20 @@ def test_an_old_key_is_followed_by_another_and_both_are_good() -> None:
     assert keys.key_of(2) == following(b"k" * 32, b"e" * 32)
     # Whoever missed it is told again, and the same.
     assert keys.proved(1, 9 * DAY, b"f" * 32) == (keys, b"e" * 32)
-    assert keys.proved(2, DAY + 1, b"f" * 32) == (keys, None)
-    newest, told = keys.proved(2, 2 * DAY, b"f" * 32)
+    # Its first proof begins its day: what proved it may not be on a disk yet.
+    keys, told = keys.proved(2, 9 * DAY, b"f" * 32)
+    assert told is None
+    assert keys.proved(2, 10 * DAY - 1, b"f" * 32) == (keys, None)
+    newest, told = keys.proved(2, 10 * DAY, b"f" * 32)
     assert told == b"f" * 32
     assert newest.key_of(1) is None
     assert newest.key_of(2) == keys.key
+
+
+def test_a_clock_that_was_wrong_keeps_no_key_for_years() -> None:
+    keys, told = PairKeys(b"k" * 32, since=1e12).proved(1, 0.0, b"e" * 32)
+    assert told == b"e" * 32
+    assert keys.since is None
 
 
 @attrs.define

@@ -402,6 +402,7 @@ async def test_tabs_that_share_a_store_do_not_shut_each_other_out(town: Town) ->
                 ours, theirs = await town.dial()
                 nursery.start_soon(partial(verify, theirs, pairings=town.kept))
                 nursery.start_soon(partial(prove, ours, pairings=town.known))
+        assert isinstance((await town.shake_pair())[0], Verified)
     assert town.known.pairs[0].keys.key == town.kept.pairs[0].keys.key
     assert town.known.pairs[0].keys.generation == 3
 

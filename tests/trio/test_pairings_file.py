@@ -114,7 +114,7 @@ def damages() -> dict[str, Any]:
         "key": keys(key=""),
         "key missing": keys(key=None),
         "generation": keys(generation="x"),
-        "since": keys(since=None),
+        "since": keys(since="x"),
     }
 
 
@@ -214,7 +214,10 @@ def test_keys_follow_one_another(path: Path, tmp_path: Path) -> None:
     assert known.keys.key == device.key_of(ours.id, 2) == following(theirs.keys.key, entropy)
     assert known.seen == clock.now
     assert device.proved(ours.id, 2)[1] is None
+    clock.now += DAY
+    assert device.proved(ours.id, 2)[1]
     assert device.pairs[0].seen == clock.now
+    assert Pairings.open(path).pairs[0].keys.since is None, "the newest was not proved yet"
 
 
 def test_ids_change_with_the_month(path: Path) -> None:
@@ -255,3 +258,16 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_pairings_file() == tmp_path / ".local/share/peerjs/pairings.json"
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/device:/var/lib/other")
     assert default_pairings_file() == Path("/var/lib/device/pairings.json")
+
+
+def test_without_the_library_proofs_work_and_first_contact_names_the_extra() -> None:
+    script = (
+        "import sys; sys.modules['spake2'] = None\n"
+        "from peerjs_trio.pairing import Pairings, prove, verify\n"
+        "try: from peerjs_trio.pairing import pair_with\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "pip install" in done.stdout
+    assert "pairing]" in done.stdout
