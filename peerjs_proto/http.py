@@ -7,10 +7,7 @@ no clock in it: time limits are whoever's who waits.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final, assert_never
-
-import attrs
 
 from . import http_frames as frames
 from .errors import (
@@ -20,9 +17,9 @@ from .errors import (
     LocalProtocolError,
     MessageTooBig,
     NotOpenYet,
-    PeerError,
     RemoteProtocolError,
 )
+from .http_connection import HttpConnection, Stream
 from .http_frames import END, MORE, TEXT, Frame, Hello, Type
 from .http_io import (
     DEFAULT_HTTP_LIMITS,
@@ -30,12 +27,9 @@ from .http_io import (
     BodyNotNeeded,
     CloseReceived,
     DataReceived,
-    Drained,
     Ended,
-    Failed,
     GoAwayCode,
     GoingAway,
-    HttpEvent,
     HttpLimits,
     MessageReceived,
     Ready,
@@ -46,7 +40,6 @@ from .http_io import (
     ResponseReceived,
     StreamReset,
 )
-from .http_streams import Inflow, Outflow
 from .jsontext import well_formed
 
 __all__ = ["HttpProtocol"]
@@ -55,22 +48,7 @@ LAST_STREAM: Final = (1 << 32) - 1
 "The largest number of a stream. Whoever has used it dials again."
 
 
-@attrs.define
-class _Stream:
-    """One request and its response."""
-
-    outflow: Outflow
-    inflow: Inflow
-    head: RequestHead
-    responded: bool = False
-    "The response's head has come, or was given."
-    is_websocket: bool = False
-    "It has been accepted as one."
-    is_over: bool = False
-    "Nothing is sent or received any more; a server may still work for it."
-
-
-class HttpProtocol:
+class HttpProtocol(HttpConnection):
     """One side of one connection.
 
     :param client: whether this side has dialled, and asks; the other answers.
@@ -90,105 +68,9 @@ class HttpProtocol:
         agent: str = "",
         max_message_size: int = LARGEST_FRAME,
     ) -> None:
-        if max_message_size < 1024:
-            raise LocalProtocolError("a channel has to carry 1,024 bytes in one message")
-        self._client = client
-        self._limits = limits
-        self._frame_bytes = min(max_message_size, LARGEST_FRAME)
-        "Of the largest frame that can be sent."
-        self._remote: Hello | None = None
-        self._streams: dict[int, _Stream] = {}
-        self._open = 0
-        "Streams that are not over."
-        self._last = 0
-        "The last stream that was opened."
-        self._highest = 0
-        "The last one that both sides know of."
-        self._frames: deque[tuple[bytes, bool]] = deque()
-        "Frames that cost no credit, and whether each answers one of the far side's."
-        self._owing: dict[int, None] = {}
-        "Streams whose far side is to get CREDIT: how much, is decided when it goes out."
-        self._requests: dict[int, bytes] = {}
-        "REQUESTs that have not gone out."
-        self._turns: dict[int, None] = {}
-        "Streams that have something to send; some may lack the credit."
-        self._answers = 0
-        self._most_answers = limits.answers + (0 if client else 2 * limits.streams)
-        "A client that keeps to the rules can be owed two frames a request: a response, and DONE."
-        self._answering = not client
-        """Whether what is sent now answers the far side. All that a server sends does: its answers
-        to requests that were given up again count until they are read."""
-        self._events: deque[HttpEvent] = deque()
-        self._leaving: str | None = None
-        "Why no new requests go out, or are taken."
-        self._error: PeerError | None = None
-        "Why it is all over."
-        self._frames.append((frames.hello_frame(limits, server=not client, agent=agent), False))
-
-    # --- what comes out -------------------------------------------------------------------
-
-    def next_frame(self) -> bytes | None:
-        """The next message to send, or None. Ask when the channel has room."""
-        if self._frames:
-            frame, answers = self._frames.popleft()
-            self._answers -= answers
-            return frame
-        while self._owing:
-            number = _take_first(self._owing)
-            inflow = self._streams[number].inflow
-            if inflow.can_grant:  # a message that has become whole since counts
-                return frames.credit_frame(number, inflow.grant())
-        if self._requests:
-            self._highest = next(iter(self._requests))
-            return self._requests.pop(self._highest)
-        while self._turns:
-            number = _take_first(self._turns)
-            stream = self._streams[number]
-            if not stream.outflow.can_send:
-                continue  # CREDIT puts it back
-            frame = stream.outflow.next_frame()
-            if not stream.outflow.is_drained:
-                self._turns[number] = None
-            else:
-                self._events.append(Drained(number))
-                self._finish(number, stream)
-            return frame
-        return None
-
-    def next_event(self) -> HttpEvent | None:
-        """What has happened, in order, or None. Ask after each call, :meth:`next_frame` too."""
-        return self._events.popleft() if self._events else None
-
-    @property
-    def can_request(self) -> bool:
-        """Whether a client may :meth:`request` now; else wait for Ready, or for a stream's end."""
-        return (
-            self._client
-            and self._remote is not None
-            and self._leaving is None
-            and self._error is None
-            and self._open < self._remote.streams
+        super().__init__(
+            client=client, limits=limits, agent=agent, max_message_size=max_message_size
         )
-
-    @property
-    def is_leaving(self) -> bool:
-        """Whether new requests are of no use on this connection: dial again."""
-        return self._leaving is not None or self._error is not None
-
-    @property
-    def streams(self) -> int:
-        """How many are not over."""
-        return self._open
-
-    def is_over(self, number: int) -> bool:
-        """Whether nothing more is sent or received on this stream."""
-        stream = self._streams.get(number)
-        return stream is None or stream.is_over
-
-    def is_drained(self, number: int) -> bool:
-        """Whether all that was given to this stream has been handed out, or dropped."""
-        stream = self._streams.get(number)
-        return stream is None or stream.outflow.is_drained
 
     # --- what goes in, from the far side -----------------------------------------------------
 
@@ -203,11 +85,6 @@ class HttpProtocol:
             self._fail(error, GoAwayCode.PROTOCOL, str(error))
         finally:
             self._answering = not self._client
-
-    def connection_lost(self, error: PeerError | None = None) -> None:
-        """There is no connection any more. Every stream that was not over ends with ``error``."""
-        self._end(error or ConnectionClosed("the far side closed the connection"))
-        self._frames.clear()
 
     # --- what goes in, from a client -------------------------------------------------------
 
@@ -368,7 +245,7 @@ class HttpProtocol:
             case _:
                 assert_never(frame.type)
 
-    def _receive_on(self, stream: _Stream, frame: Frame) -> None:
+    def _receive_on(self, stream: Stream, frame: Frame) -> None:
         number = frame.stream
         match frame.type:
             case Type.RESPONSE:
@@ -432,7 +309,7 @@ class HttpProtocol:
         stream.inflow.ended = ended
         self._events.append(RequestReceived(number, head, ended))
 
-    def _receive_response(self, number: int, stream: _Stream, frame: Frame) -> None:
+    def _receive_response(self, number: int, stream: Stream, frame: Frame) -> None:
         if not self._client or stream.responded:
             raise RemoteProtocolError("a response that no request has asked for")
         ended = bool(frame.flags & END)
@@ -452,7 +329,7 @@ class HttpProtocol:
         self._events.append(ResponseReceived(number, head, ended))
         self._finish(number, stream)
 
-    def _receive_data(self, number: int, stream: _Stream, frame: Frame) -> None:
+    def _receive_data(self, number: int, stream: Stream, frame: Frame) -> None:
         if stream.inflow.ended or (stream.head.websocket and not stream.responded):
             raise RemoteProtocolError("DATA where none can be")
         if self._client and not stream.responded:
@@ -463,7 +340,7 @@ class HttpProtocol:
         if ended:
             self._finish(number, stream)
 
-    def _receive_message(self, number: int, stream: _Stream, frame: Frame) -> None:
+    def _receive_message(self, number: int, stream: Stream, frame: Frame) -> None:
         try:
             message = stream.inflow.receive_message(frame.payload, frame.flags)
         except (LimitExceeded, DecodeError) as error:
@@ -473,7 +350,7 @@ class HttpProtocol:
             self._events.append(MessageReceived(number, message.value, message.cost))
         self._grant(number, stream)
 
-    def _receive_reset(self, number: int, stream: _Stream, code: int, reason: str) -> None:
+    def _receive_reset(self, number: int, stream: Stream, code: int, reason: str) -> None:
         is_whole = self._client and stream.responded and stream.inflow.ended
         self._drop(number, stream)
         if code == ResetCode.DONE and is_whole:
@@ -481,7 +358,7 @@ class HttpProtocol:
         else:
             self._events.append(Ended(number, StreamReset(code, reason)))
 
-    def _receive_close(self, number: int, stream: _Stream, code: int, reason: str) -> None:
+    def _receive_close(self, number: int, stream: Stream, code: int, reason: str) -> None:
         if not stream.is_websocket:
             raise RemoteProtocolError("CLOSE for what is no WebSocket")
         if not frames.is_close_code(code):
@@ -494,85 +371,9 @@ class HttpProtocol:
         if not answered:
             self._send(frames.close_frame(number, code, ""))
 
-    # --- inside ---------------------------------------------------------------------------
+    # --- checks of calls ---------------------------------------------------------------------
 
-    def _add(self, number: int, head: RequestHead) -> _Stream:
-        assert self._remote is not None, "nothing is opened before HELLO"
-        outflow = Outflow(number, self._remote.window, self._frame_bytes)
-        inflow = Inflow(self._limits.window, self._limits.message_bytes)
-        stream = self._streams[number] = _Stream(outflow, inflow, head)
-        self._open += 1
-        return stream
-
-    def _finish(self, number: int, stream: _Stream) -> None:
-        """One direction may have ended: is it over now?"""
-        if stream.is_over or not stream.outflow.finished or stream.is_websocket:
-            return
-        whole = stream.inflow.ended
-        if self._client and not whole:
-            return
-        self._drop(number, stream)
-        if not whole:
-            self._send(frames.reset_frame(number, ResetCode.DONE, ""))
-
-    def _drop(self, number: int, stream: _Stream) -> None:
-        """Both directions are over."""
-        if not stream.outflow.is_drained:
-            self._events.append(Drained(number))
-        stream.outflow.drop()
-        stream.inflow.drop()
-        for waiting in (self._owing, self._requests, self._turns):
-            waiting.pop(number, None)
-        stream.is_over = True
-        self._open -= 1
-        if self._client:
-            del self._streams[number]
-
-    def _break_off(self, number: int, stream: _Stream, error: RemoteProtocolError) -> None:
-        """The far side has sent on this stream what cannot be."""
-        self._drop(number, stream)
-        self._events.append(Ended(number, error))
-        self._refuse(number, error)
-
-    def _refuse(self, number: int, error: RemoteProtocolError) -> None:
-        too_large = isinstance(error, LimitExceeded)
-        code = ResetCode.TOO_LARGE if too_large else ResetCode.INVALID
-        self._send(frames.reset_frame(number, code, str(error)))
-
-    def _grant(self, number: int, stream: _Stream) -> None:
-        if stream.inflow.can_grant:
-            self._owing[number] = None
-
-    def _has_something(self, number: int) -> None:
-        if self._streams[number].outflow.can_send:
-            self._turns.setdefault(number)
-
-    def _send(self, frame: bytes) -> None:
-        self._frames.append((frame, self._answering))
-        self._answers += self._answering
-        if self._answers > self._most_answers and self._error is None:
-            words = f"{self._answers} answers are waiting for the far side to read them"
-            self._fail(RemoteProtocolError(words), GoAwayCode.OVERLOAD, "read what you ask for")
-
-    def _fail(self, error: PeerError, code: GoAwayCode | None = None, reason: str = "") -> None:
-        """The connection is over, by the far side's fault."""
-        self._end(error)
-        self._frames.clear()
-        self._answers = 0
-        if code is not None:
-            self._frames.append((frames.go_away_frame(code, reason), False))
-        self._events.append(Failed(error))
-
-    def _end(self, error: PeerError) -> None:
-        if self._error is not None:
-            return
-        self._error = error
-        for number, stream in list(self._streams.items()):
-            if not stream.is_over:
-                self._drop(number, stream)
-                self._events.append(Ended(number, error))
-
-    def _stream(self, number: int) -> _Stream:
+    def _stream(self, number: int) -> Stream:
         stream = self._streams.get(number)
         if not 0 < number <= self._last:
             raise LocalProtocolError(f"there is no stream {number}")
@@ -580,7 +381,7 @@ class HttpProtocol:
             raise ConnectionClosed("the stream is over")
         return stream
 
-    def _websocket(self, number: int) -> _Stream:
+    def _websocket(self, number: int) -> Stream:
         stream = self._stream(number)
         if not stream.is_websocket:
             raise LocalProtocolError("the stream is no WebSocket, or not yet")
@@ -591,17 +392,6 @@ class HttpProtocol:
             raise ConnectionClosed(str(self._error))
         if self._leaving is not None:
             raise ConnectionClosed(self._leaving)
-
-    def _check_size(self, frame: bytes) -> None:
-        if len(frame) > self._frame_bytes:
-            most = f"the far side takes {self._frame_bytes}"
-            raise MessageTooBig(f"a head of {len(frame)} bytes; {most}")
-
-
-def _take_first(waiting: dict[int, None]) -> int:
-    number = next(iter(waiting))
-    del waiting[number]
-    return number
 
 
 _NO_END: Final = "a WebSocket has no end before its beginning"

@@ -79,6 +79,7 @@ ORDER = [
     "http_io",
     "http_frames",
     "http_streams",
+    "http_connection",
     "http",
     "fence",
     "http_headers",
