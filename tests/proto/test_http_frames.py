@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -364,6 +365,19 @@ def test_members_that_nobody_knows_are_ignored() -> None:
 def test_a_head_that_http_does_not_allow(make: Any, match: str) -> None:
     with pytest.raises(LocalProtocolError, match=match):
         make()
+
+
+def test_the_bounds_of_the_document_are_ours() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "http-over-webrtc.md").read_text("utf-8")
+    table = text[text.index("## Limits") : text.index("## What ambianic")]
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", table, re.M))
+    ours = HttpLimits()
+    assert rows["a frame"] == f"{ours.frame_bytes:,} bytes"
+    assert rows["a head, as JSON"] == f"{ours.head_bytes:,} bytes, {ours.headers} headers"
+    assert rows["requests at once"] == f"{ours.streams} for a server"
+    assert rows["what a stream holds"] == f"{ours.window:,} bytes, each way"
+    assert rows["a WebSocket message"] == f"{ours.message_bytes:,} bytes"
+    assert rows["answers that are not read"].startswith(f"{ours.answers:,} frames")
 
 
 @pytest.mark.parametrize(

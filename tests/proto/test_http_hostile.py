@@ -102,6 +102,14 @@ def test_what_is_sent_without_credit_ends_the_connection() -> None:
     assert failed(end)
 
 
+@pytest.mark.parametrize("wrong", [data(1), data(1, b"x", MORE), data(1, b"x", TEXT | END)])
+def test_a_part_of_a_body_that_cannot_be_ends_the_connection(wrong: bytes) -> None:
+    end = End(client=False, hello=hello())
+    end.hear(get(1, flags=0))
+    assert kinds(end.hear(wrong)) == [Ended, Failed]
+    assert failed(end)
+
+
 def test_credit_counts_when_it_has_gone_out() -> None:
     # Or whoever reads nothing could send for ever, and we would hold as many CREDITs.
     end = End(client=False, limits=HttpLimits(window=1024), hello=hello())
@@ -174,6 +182,17 @@ def test_a_server_is_done_when_it_says_so() -> None:
     assert pair.server.streams == 0
     with pytest.raises(ConnectionClosed):
         pair.server.respond(number, OK, end=True)
+
+
+def test_a_response_that_a_server_leaves_unfinished_breaks_off() -> None:
+    pair = HttpPair()
+    number = pair.ask()
+    pair.server.respond(number, OK, end=False)
+    pair.server.send(number, b"half")
+    pair.server.release(number)
+    pair.settle()
+    assert pair.crossed[pair.server][-1].startswith(coded(RESET, number, ResetCode.FAILED))
+    assert kinds(pair.events[pair.client])[-1] is Ended
 
 
 def test_answers_that_nobody_reads_are_bounded() -> None:
