@@ -231,7 +231,6 @@ class HttpConnection:
         """The connection is over, by the far side's fault."""
         self._end(error)
         self._frames.clear()
-        self._answers = 0
         if code is not None:
             self._frames.append((frames.go_away_frame(code, reason), False))
         self._events.append(Failed(error))

@@ -128,6 +128,16 @@ def test_credits_that_wait_become_one() -> None:
     assert end.said() == [credit(1, 1024)]
 
 
+def test_what_waits_for_its_turn_goes_with_its_stream() -> None:
+    end = End(client=False, limits=HttpLimits(window=1024), hello=hello())
+    end.hear(get(1, flags=0), data(1, bytes(992)))
+    end.core.respond(1, OK, end=False)
+    end.core.send(1, b"x")
+    end.core.consumed(1, 1024)
+    end.hear(coded(RESET, 1, ResetCode.CANCELLED))
+    assert types(end.said()) == [RESPONSE]
+
+
 def test_credit_that_is_not_owed_any_more_is_not_given() -> None:
     end = End(client=False, limits=HttpLimits(window=1024), hello=hello())
     end.hear(get(1, flags=0, websocket=True))
