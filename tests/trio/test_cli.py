@@ -33,6 +33,8 @@ def test_no_command_is_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^ +demo +see it work", printed, re.M)
     assert re.search(r"^ +serve +run a PeerServer", printed, re.M)
     assert re.search(r"^ +proxy +let peers use an HTTP API", printed, re.M)
+    assert re.search(r"^ +fetch +ask another peer's HTTP", printed, re.M)
+    assert re.search(r"^ +tunnel +open a local port", printed, re.M)
 
 
 @pytest.mark.parametrize(

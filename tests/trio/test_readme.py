@@ -1,6 +1,6 @@
 """What README.md says: its programs print what stands below them, its tables are complete.
 
-The programs of docs/http.md as well.
+The programs of docs/http.md and docs/http-client.md as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.readme import README, ROOT, Block, blocks
 PROGRAMS = list(blocks("python"))
 ENDING = [
     pytest.param(page, block, id=f"{page.stem}-line{block.line}")
-    for page in (README, ROOT / "docs" / "http.md")
+    for page in (README, ROOT / "docs" / "http.md", ROOT / "docs" / "http-client.md")
     for block in blocks("python", page)
     if block.output is not None
 ]
