@@ -54,7 +54,7 @@ else:
         (
             "py:.*",
             r"(abc|anyio|asyncio|collections|contextlib|datetime|enum|hypothesis|ipaddress|os|pathlib|signal"
-            r"|socket|ssl|trio|types)\..*",
+            r"|socket|ssl|trio|types|httpx)\..*",
         )
     )
 

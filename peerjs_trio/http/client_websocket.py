@@ -45,7 +45,9 @@ class WebSocketRefused(httpx.HTTPError):
 
 
 class ClientWebSocket:
-    """Made by :meth:`PeerTransport.websocket`. One task at a time sends, and one receives.
+    """Made by :meth:`~peerjs_trio.http.transport.PeerTransport.websocket`.
+
+    One task at a time sends, and one receives.
 
     When it is closed, by whomever, sending and receiving raise WebSocketClosed with the code, 1006
     where it broke off. ``async for message in websocket`` ends after 1000, 1001 and 1005, and

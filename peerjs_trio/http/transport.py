@@ -55,9 +55,9 @@ async def open_transport(
     :param metadata: any JSON value, for the far side to see.
     :param limits: bounds on what the far side can make this one hold.
 
-    Entering dials, and raises what :meth:`Peer.connect` does, Unauthorized where the far side
-    wants another proof, and ConnectTimeout where it does not speak HTTP. A connection that is lost
-    later is made again for the next request. Leaving ends all requests.
+    Entering dials, and raises what :meth:`peerjs_trio.Peer.connect` does, Unauthorized where the
+    far side wants another proof, and ConnectTimeout where it does not speak HTTP. A connection that
+    is lost later is made again for the next request. Leaving ends all requests.
     """
     async with open_background() as tasks:
         dialler = Dialler(
