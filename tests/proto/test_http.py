@@ -369,6 +369,7 @@ def test_a_body_is_credited_as_it_is_taken() -> None:
     (received,) = pair.told(pair.server, DataReceived)
     assert len(received.data) == 1024 - 32
     assert pair.told(pair.client, Drained) == []
+    assert not pair.client.is_drained(number)
     pair.server.consumed(number, received.cost)
     pair.settle()
     assert CREDIT in types(pair.crossed[pair.server])
@@ -377,4 +378,6 @@ def test_a_body_is_credited_as_it_is_taken() -> None:
     pair.server.consumed(number, received.cost)
     pair.settle()
     assert pair.told(pair.client, Drained) == [Drained(number)]
+    assert pair.client.is_drained(number)
+    assert not pair.client.is_over(number)
     assert sum(len(part.data) for part in pair.told(pair.server, DataReceived)) == 2000
