@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.http.fence_attacks import SECTIONS
-from tests.http.peer_attacks import PEER_SECTIONS
+from tests.http.fence_attacks import SECTIONS, Attack
+from tests.http.peer_attacks import PEER_SECTIONS, PeerAttack
 
 __all__ = ["DOCUMENT", "with_tables"]
 
@@ -17,7 +18,7 @@ _HEAD: Final = "| what is asked | what comes of it |\n|---|---|\n"
 
 def with_tables(document: str) -> str:
     """The document with the tables as they must be; what is no table stays, and other sections."""
-    tables = {**SECTIONS, **PEER_SECTIONS}
+    tables: dict[str, Sequence[Attack | PeerAttack]] = {**SECTIONS, **PEER_SECTIONS}
     sections = document.split("\n## ")
     for n, section in enumerate(sections):
         title = section.partition("\n")[0]
