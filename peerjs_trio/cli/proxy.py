@@ -13,6 +13,7 @@ import trio
 
 from peerjs_proto.errors import LocalProtocolError, PeerError
 from peerjs_proto.proofs import ENOUGH
+from peerjs_trio.cli.argument_types import seconds
 from peerjs_trio.cli.peer_options import (
     SECRET_VARIABLE,
     OptionError,
@@ -83,7 +84,7 @@ def add_parser(subparsers: _SubParsers) -> None:
         default = getattr(UpstreamLimits(), name)
         limits.add_argument(
             f"--{name.replace('_', '-')}",
-            type=_seconds if name.endswith("timeout") else _count,
+            type=seconds if name.endswith("timeout") else _count,
             default=default,
             metavar="SECONDS" if name.endswith("timeout") else "NUMBER",
             help=f"{help} (default: %(default)s)",
@@ -228,13 +229,6 @@ def _count(text: str) -> int:
     if count < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")
     return count
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds: up to a day")
-    return seconds
 
 
 _LIMITS: Final = {

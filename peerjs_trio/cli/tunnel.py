@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from peerjs_trio.cli.argument_types import seconds
 from peerjs_trio.cli.remote import (
     FAILURES,
     STATUSES,
@@ -71,7 +72,7 @@ def add_parser(subparsers: _SubParsers) -> None:
     )
     parser.add_argument(
         "--peer-timeout",
-        type=_seconds,
+        type=seconds,
         default=TunnelLimits().peer_timeout,
         metavar="SECONDS",
         help="for the peer to begin a response, and to go on with it (default: %(default)g)",
@@ -143,10 +144,3 @@ def _count(text: str) -> int:
     if count < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
     return count
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds: up to a day")
-    return seconds

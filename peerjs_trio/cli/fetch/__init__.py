@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import trio
 
+from peerjs_trio.cli.argument_types import seconds
 from peerjs_trio.cli.peer_options import OptionError
 from peerjs_trio.cli.remote import (
     FAILURES,
@@ -81,7 +82,7 @@ def add_parser(subparsers: _SubParsers) -> None:
     )
     output.add_argument("-s", "--silent", action="store_true", help="no progress, no errors")
     parser.add_argument(
-        "--max-time", type=_seconds, metavar="SECONDS", help="for everything (default: no limit)"
+        "--max-time", type=seconds, metavar="SECONDS", help="for everything (default: no limit)"
     )
     parser.add_argument("-L", "--location", action="store_true", help=argparse.SUPPRESS)
     add_remote_options(parser)
@@ -175,10 +176,3 @@ def _say(args: argparse.Namespace, words: str, status: int) -> int:
     if not args.silent:
         print(f"peerjs fetch: {words}", file=sys.stderr)
     return status
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds: up to a day")
-    return seconds
