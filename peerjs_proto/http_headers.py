@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from .fence import RequestRefused
+from .http_io import OF_ONE_HOP
 
 __all__ = [
     "Headers",
@@ -36,9 +37,9 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,18}\Z")
 
 _ONE_HOP: Final = frozenset(
     {
-        # RFC 9110, section 7.6.1, and those of proxies that RFC 2616, section 13.5.1, adds.
-        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"),
-        *(b"transfer-encoding", b"proxy-authenticate", b"proxy-authorization"),
+        *(name.encode() for name in OF_ONE_HOP),
+        # Those of proxies, which RFC 2616, section 13.5.1, adds.
+        *(b"proxy-authenticate", b"proxy-authorization"),
         *(b"proxy-authentication-info", b"http2-settings"),
     }
 )

@@ -14,13 +14,14 @@ import anyio
 
 from peerjs_proto.errors import ConnectionClosed, PeerError, RemoteProtocolError
 from peerjs_proto.http_io import (
-    OF_ONE_HOP,
+    Headers,
     RequestHead,
     ResetCode,
     ResponseHead,
     StreamReset,
     WebSocketClosed,
 )
+from peerjs_trio.http.headers import end_to_end, to_headers
 from peerjs_trio.http.stream import Stream
 
 __all__ = ["AsgiApp", "AskerGone", "Remote", "answer", "http_scope", "refuse", "text_headers"]
@@ -288,10 +289,9 @@ def http_scope(head: RequestHead, remote: Remote) -> Scope:
     }
 
 
-def text_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+def text_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """An application's headers, without those that belong to one hop."""
-    texts = ((n.decode("latin-1").lower(), v.decode("latin-1").strip()) for n, v in headers)
-    return tuple(pair for pair in texts if pair[0] not in OF_ONE_HOP)
+    return tuple((name, value.strip()) for name, value in to_headers(end_to_end(list(headers))))
 
 
 _HOST: Final = b"peer.invalid"

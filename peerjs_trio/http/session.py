@@ -207,8 +207,7 @@ class HttpSession:
                 self.forget(number)
         if wake_writer:
             self._frames.set()
-        if self._news is not None:
-            self._wake_requests()
+        self._wake_requests()
 
     def _wake_requests(self) -> None:
         if self._news is not None:

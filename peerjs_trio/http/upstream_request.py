@@ -45,8 +45,8 @@ class UpstreamLimits:
     response_bytes: int | None = 4 * 1024**3
     "The body of a response: a film, or an hour of a camera. None: no end."
     requests: int = 256
-    """At once, for all remote sides together: as many as ``ServeLimits.requests``, which sees to it
-    that one peer does not have them all. Others wait for their turn."""
+    """At once, for all remote sides together. Others wait for their turn; that one peer does not
+    have them all is for ``ServeLimits.requests_per_peer`` to see to."""
     websockets: int = 256
     "The same for WebSockets, which stay."
     message_bytes: int = 1024 * 1024
