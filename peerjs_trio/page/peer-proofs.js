@@ -75,12 +75,15 @@ export function partsOf({ client, server }) {
 }
 
 /**
- * Of the certificates that this description's author may use: "sha-256 AB:CD:…".
+ * Of the certificates that this description's author may use: "sha-256 AB:CD:…", sorted, each once.
  * @param {RTCSessionDescription | null | undefined} description
  */
 export function fingerprints(description) {
   const lines = (description?.sdp ?? "").matchAll(/^a=fingerprint:[ \t]*(\S+)[ \t]+([\da-f:]+)/gim);
-  return Array.from(lines, ([, hash, value]) => `${hash?.toLowerCase()} ${value?.toUpperCase()}`);
+  const found = Array.from(lines, ([, hash, value]) => {
+    return `${hash?.toLowerCase()} ${value?.toUpperCase()}`;
+  });
+  return [...new Set(found)].sort();
 }
 
 /** Whether two proofs are the same, in a time that does not tell where they differ. */

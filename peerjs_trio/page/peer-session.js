@@ -5,6 +5,7 @@ import {
   PROTOCOL, REQUEST, RESPONSE, TEXT, VERSION, WINDOW, Violation,
   coded, decodeHello, decoded, encoder, failure, joined, numberAt, word,
 } from "./peer-frames.js";
+import { fingerprints } from "./peer-proofs.js";
 import { Signal } from "./peer-stream.js";
 
 /**
@@ -320,13 +321,4 @@ export class Session {
     const { code, reason } = /** @type {Cause} */ (error.cause);
     this.closed.resolve({ code, reason });
   }
-}
-
-/** Of a certificate, as its SDP has them. @param {RTCSessionDescription | null} [description] */
-function fingerprints(description) {
-  const lines = (description?.sdp ?? "").matchAll(/^a=fingerprint:(\S+) (\S+)/gm);
-  const found = Array.from(lines, ([, hash = "", value = ""]) => {
-    return `${hash.toLowerCase()} ${value.toUpperCase()}`;
-  });
-  return [...new Set(found)].sort();
 }
